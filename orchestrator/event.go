@@ -1,0 +1,267 @@
+package orchestrator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"rollout/rings"
+)
+
+// Event is one entry of a rollout's journal. Events are only ever appended;
+// [Apply] folds them into the [State].
+type Event struct {
+	Rollout ID
+	Seq     uint64 // from 1, without gaps
+	At      time.Time
+	Actor   string // who or what caused it: a person for commands, the driver else
+	Body    Body
+}
+
+// Body is what an event says: one of the struct types of this file.
+type Body interface{ body() }
+
+// Inputs: what came from outside and was worth a decision or a memory.
+type (
+	// Created is the first event of every rollout, and only the first.
+	Created struct {
+		Scope   Scope                               `json:"scope"`
+		Rings   []rings.RingName                    `json:"rings"`
+		Plan    map[rings.ServiceName]rings.Version `json:"plan"`
+		Options Options                             `json:"options"`
+		Link    string                              `json:"link,omitempty"`
+		Steps   []NewStep                           `json:"steps"`
+	}
+	// Observed is a fact that differs from what was known.
+	Observed struct {
+		Fact
+	}
+	// Answered is an action's outcome.
+	Answered struct {
+		Outcome
+	}
+	// Commanded is a person's command.
+	Commanded struct {
+		Command
+	}
+)
+
+// Decisions: what Step made of it.
+type (
+	// Started: the rollout runs.
+	Started struct{}
+	// Asked: the action is pending from now until it is answered.
+	Asked struct {
+		Action
+	}
+	// Dropped: a pending action is not wanted any more, its answer is ignored.
+	Dropped struct {
+		Action string `json:"action"`
+	}
+	// StepStarted: its dependencies are done.
+	StepStarted struct{ Ref }
+	// AttemptDecided comes before anything of the attempt is written.
+	AttemptDecided struct {
+		Ref
+		Attempt Attempt `json:"attempt"`
+	}
+	// Published: the attempt's commit is on the branch.
+	Published struct {
+		Ref
+		Commit string `json:"commit"`
+	}
+	// TakenUp: a BundleDeployment carries the commit or a later one.
+	TakenUp struct{ Ref }
+	// ClusterTurned: a cluster's phase within a step changed.
+	ClusterTurned struct {
+		Ref
+		Cluster  rings.ClusterName `json:"cluster"`
+		Expected bool              `json:"expected,omitempty"`
+		Phase    ClusterPhase      `json:"phase"`
+		Reason   string            `json:"reason,omitempty"`
+		Code     Code              `json:"code,omitempty"`
+		Suspect  time.Time         `json:"suspect,omitzero"`
+	}
+	// StepEnded: Done, Failed or Skipped.
+	StepEnded struct {
+		Ref
+		Phase   StepPhase `json:"phase"`
+		Reason  string    `json:"reason"`
+		Failure *Failure  `json:"failure,omitempty"`
+	}
+	// Warned: something that a person should know and that stops nothing.
+	Warned struct {
+		Words string `json:"words"`
+	}
+	// Ended: Succeeded, Failed or Cancelled.
+	Ended struct {
+		Phase   Phase    `json:"phase"`
+		Failure *Failure `json:"failure,omitempty"`
+	}
+)
+
+// Ref names a step.
+type Ref struct {
+	Ring    rings.RingName    `json:"ring"`
+	Service rings.ServiceName `json:"service"`
+}
+
+// NewStep is a step as it is created; see [StepState] for the fields.
+type NewStep struct {
+	Ring   rings.RingName      `json:"ring"`
+	Target Target              `json:"target"`
+	Needs  []rings.ServiceName `json:"needs,omitempty"`
+	Wave   int                 `json:"wave"`
+	Policy rings.Policy        `json:"policy"`
+	To     rings.Version       `json:"to"`
+	Known  rings.Known         `json:"known"`
+	Floor  int64               `json:"floor,omitempty"`
+}
+
+// Command is what a person asked of a rollout.
+type Command struct {
+	Seq    uint64      `json:"seq"` // the store's, to take it off the inbox
+	Kind   CommandKind `json:"kind"`
+	By     string      `json:"by"`
+	Reason string      `json:"reason,omitempty"`
+	At     time.Time   `json:"at"`
+}
+
+// CommandKind names a command.
+type CommandKind string
+
+// CommandCancel ends the rollout: nothing new starts, nothing is undone.
+const CommandCancel CommandKind = "cancel"
+
+func (Created) body()        {}
+func (Observed) body()       {}
+func (Answered) body()       {}
+func (Commanded) body()      {}
+func (Started) body()        {}
+func (Asked) body()          {}
+func (Dropped) body()        {}
+func (StepStarted) body()    {}
+func (AttemptDecided) body() {}
+func (Published) body()      {}
+func (TakenUp) body()        {}
+func (ClusterTurned) body()  {}
+func (StepEnded) body()      {}
+func (Warned) body()         {}
+func (Ended) body()          {}
+
+// schema is one type of event: its name in the journal, its present version,
+// and how older versions become the present one (index 0 upgrades version 1).
+type schema struct {
+	name     string
+	kind     reflect.Type
+	upgrades []func(json.RawMessage) (json.RawMessage, error)
+}
+
+// schemas lists every type of event there ever was. Names are never reused.
+var schemas = []schema{
+	{name: "created", kind: reflect.TypeFor[Created]()},
+	{name: "observed", kind: reflect.TypeFor[Observed]()},
+	{name: "answered", kind: reflect.TypeFor[Answered]()},
+	{name: "commanded", kind: reflect.TypeFor[Commanded]()},
+	{name: "started", kind: reflect.TypeFor[Started]()},
+	{name: "asked", kind: reflect.TypeFor[Asked]()},
+	{name: "dropped", kind: reflect.TypeFor[Dropped]()},
+	{name: "step-started", kind: reflect.TypeFor[StepStarted]()},
+	{name: "attempt-decided", kind: reflect.TypeFor[AttemptDecided]()},
+	{name: "published", kind: reflect.TypeFor[Published]()},
+	{name: "taken-up", kind: reflect.TypeFor[TakenUp]()},
+	{name: "cluster-turned", kind: reflect.TypeFor[ClusterTurned]()},
+	{name: "step-ended", kind: reflect.TypeFor[StepEnded]()},
+	{name: "warned", kind: reflect.TypeFor[Warned]()},
+	{name: "ended", kind: reflect.TypeFor[Ended]()},
+}
+
+// version is the present version of the type: 1 and one more for each upgrade.
+func (s schema) version() int { return len(s.upgrades) + 1 }
+
+// ErrNewerJournal is wrapped when an event was written by a newer program.
+var ErrNewerJournal = errors.New("written by a newer version of rollout")
+
+// envelope is an event as it is written. The rollout and the sequence number
+// are the store's key and not repeated here.
+type envelope struct {
+	Type    string          `json:"t"`
+	Version int             `json:"v,omitempty"` // 0 means 1
+	At      time.Time       `json:"at"`
+	Actor   string          `json:"by,omitempty"`
+	Data    json.RawMessage `json:"d,omitempty"`
+}
+
+// Type returns the event's name in the journal.
+func (e Event) Type() string {
+	s, ok := schemaOf(e.Body)
+	if !ok {
+		return ""
+	}
+	return s.name
+}
+
+// EncodeEvent returns the event without its rollout and sequence number, which
+// are the key it is stored under.
+func EncodeEvent(e Event) ([]byte, error) {
+	s, ok := schemaOf(e.Body)
+	if !ok {
+		return nil, fmt.Errorf("event of unknown type %T", e.Body)
+	}
+	data, err := json.Marshal(e.Body)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", s.name, err)
+	}
+	env := envelope{Type: s.name, At: e.At.UTC(), Actor: e.Actor, Data: data}
+	if v := s.version(); v > 1 {
+		env.Version = v
+	}
+	return json.Marshal(env)
+}
+
+// DecodeEvent is the reverse of [EncodeEvent]; it upgrades what older versions
+// wrote and wraps [ErrNewerJournal] for what newer ones did. The caller sets
+// Rollout and Seq.
+func DecodeEvent(b []byte) (Event, error) {
+	var env envelope
+	if err := json.Unmarshal(b, &env); err != nil {
+		return Event{}, fmt.Errorf("decode event: %w", err)
+	}
+	for _, s := range schemas {
+		if s.name == env.Type {
+			return s.decode(env)
+		}
+	}
+	return Event{}, fmt.Errorf("event type %q: %w", env.Type, ErrNewerJournal)
+}
+
+func (s schema) decode(env envelope) (Event, error) {
+	from := max(env.Version, 1)
+	if from > s.version() {
+		return Event{}, fmt.Errorf("event type %q version %d: %w", s.name, from, ErrNewerJournal)
+	}
+	data := env.Data
+	for _, upgrade := range s.upgrades[from-1:] {
+		var err error
+		if data, err = upgrade(data); err != nil {
+			return Event{}, fmt.Errorf("upgrade event %s: %w", s.name, err)
+		}
+	}
+	body := reflect.New(s.kind)
+	if err := json.Unmarshal(data, body.Interface()); err != nil {
+		return Event{}, fmt.Errorf("decode event %s: %w", s.name, err)
+	}
+	return Event{At: env.At, Actor: env.Actor, Body: body.Elem().Interface().(Body)}, nil
+}
+
+func schemaOf(b Body) (schema, bool) {
+	kind := reflect.TypeOf(b)
+	for _, s := range schemas {
+		if s.kind == kind {
+			return s, true
+		}
+	}
+	return schema{}, false
+}

@@ -1,0 +1,168 @@
+package orchestrator
+
+import (
+	"time"
+
+	"rollout/rings"
+)
+
+// ID names a rollout: the application's name and a number, "shop-12". Ids of
+// one application sort by that number, not as text.
+type ID string
+
+// Phase is where a rollout stands. Succeeded, Failed and Cancelled are final.
+type Phase string
+
+// Phases of a rollout. The list only grows.
+const (
+	Pending   Phase = "Pending"
+	Running   Phase = "Running"
+	Succeeded Phase = "Succeeded"
+	Failed    Phase = "Failed"
+	Cancelled Phase = "Cancelled"
+)
+
+// Ended reports whether the phase is final.
+func (p Phase) Ended() bool { return p == Succeeded || p == Failed || p == Cancelled }
+
+// StepPhase is where a step stands. StepDone, StepFailed and StepSkipped are
+// final.
+type StepPhase string
+
+// Phases of a step. The list only grows.
+const (
+	StepWaiting    StepPhase = "Waiting"    // for its dependencies
+	StepSurveying  StepPhase = "Surveying"  // reading the branch and the clusters before deciding; shown as Publishing
+	StepPublishing StepPhase = "Publishing" // attempt recorded, not yet seen on the branch
+	StepConverging StepPhase = "Converging" // on the branch, not yet acknowledged everywhere
+	StepDone       StepPhase = "Done"
+	StepFailed     StepPhase = "Failed"
+	StepSkipped    StepPhase = "Skipped" // not deployed on this ring
+)
+
+// Ended reports whether the phase is final.
+func (p StepPhase) Ended() bool { return p == StepDone || p == StepFailed || p == StepSkipped }
+
+// ClusterPhase is where a cluster stands within a step. None is final:
+// observations never latch.
+type ClusterPhase string
+
+// Phases of a cluster. The list only grows.
+const (
+	ClusterWaiting  ClusterPhase = "Waiting"  // Fleet has not taken the commit up for it
+	ClusterApplying ClusterPhase = "Applying" // taken up, not acknowledged by the agent
+	ClusterNotReady ClusterPhase = "NotReady" // acknowledged, not ready or modified
+	ClusterReady    ClusterPhase = "Ready"
+	ClusterFailed   ClusterPhase = "Failed"
+	ClusterOffline  ClusterPhase = "Offline" // no sign of its agent until the deadline
+	ClusterMissing  ClusterPhase = "Missing" // no BundleDeployment
+	ClusterLeft     ClusterPhase = "Left"    // no longer of the ring
+)
+
+// State is a rollout: the fold of its events by [Apply], and nothing else.
+// It is not safe for concurrent use; whoever holds it owns all it points to.
+type State struct {
+	ID       ID                                  `json:"id"`
+	Scope    Scope                               `json:"scope"`
+	Rings    []rings.RingName                    `json:"rings"`
+	Plan     map[rings.ServiceName]rings.Version `json:"plan"` // the snapshot
+	Options  Options                             `json:"options"`
+	Phase    Phase                               `json:"phase"`
+	Failure  *Failure                            `json:"failure,omitempty"`  // first failure; set before Phase is Failed when running steps may still finish
+	Cancel   *Cancel                             `json:"cancel,omitempty"`   // set before Phase is Cancelled while a push is under way
+	Steps    []*StepState                        `json:"steps"`              // ring by ring, wave by wave
+	Pending  map[string]Action                   `json:"pending,omitempty"`  // asked for, not answered
+	Claimed  bool                                `json:"claimed,omitempty"`  // the claim of the ring was granted (or cannot be had and was warned of)
+	Warnings []string                            `json:"warnings,omitempty"` // each once, for people
+
+	StartedBy  string    `json:"startedBy"`
+	Link       string    `json:"link,omitempty"`
+	StartedAt  time.Time `json:"startedAt"`
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	// Version is the number of events folded: the next event's sequence number.
+	Version uint64 `json:"version"`
+}
+
+// Options are what the person who started the rollout asked for.
+type Options struct {
+	Redeploy bool   `json:"redeploy,omitempty"` // a new nonce even where the version is live
+	Override bool   `json:"override,omitempty"` // go over versions that this store did not write
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Failure says why a rollout or a step ended badly.
+type Failure struct {
+	Code    Code              `json:"code"`
+	Words   string            `json:"words"`
+	Hint    string            `json:"hint,omitempty"`
+	Service rings.ServiceName `json:"service,omitempty"`
+	Cluster rings.ClusterName `json:"cluster,omitempty"`
+}
+
+// Cancel is a person's wish to end the rollout.
+type Cancel struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// StepState is one (ring, service).
+type StepState struct {
+	Ring    rings.RingName      `json:"ring"`
+	Target  Target              `json:"target"`
+	Needs   []rings.ServiceName `json:"needs,omitempty"` // steps of the same ring that must be done before
+	Wave    int                 `json:"wave"`            // from 1
+	Policy  rings.Policy        `json:"policy"`
+	To      rings.Version       `json:"to"`
+	Known   rings.Known         `json:"known"` // what the store knew when the rollout was created
+	Floor   int64               `json:"floor"` // the store's last nonce of the service then
+	Phase   StepPhase           `json:"phase"`
+	Failure *Failure            `json:"failure,omitempty"`
+	Reason  string              `json:"reason,omitempty"` // why Done, Failed or Skipped
+
+	Attempt Attempt  `json:"attempt,omitzero"`
+	Survey  *Survey  `json:"survey,omitempty"` // the last one that was answered
+	Tries   int      `json:"tries,omitempty"`  // unreachable answers in a row
+	Asked   int      `json:"asked,omitempty"`  // actions asked for this step, for their ids
+	Nudged  bool     `json:"nudged,omitempty"`
+	Final   bool     `json:"final,omitempty"` // the survey under way is the last look before Done
+	GitRepo *GitRepo `json:"gitRepo,omitempty"`
+	Bundle  *Bundle  `json:"bundle,omitempty"`
+	Synced  bool     `json:"synced,omitempty"`
+
+	BundleErrorSince time.Time `json:"bundleErrorSince,omitzero"`
+
+	Members  []rings.ClusterName                 `json:"members,omitempty"`
+	Clusters map[rings.ClusterName]*ClusterState `json:"clusters,omitempty"`
+	Counts   map[ClusterPhase]int                `json:"counts,omitempty"` // of the expected clusters
+
+	StartedAt   time.Time `json:"startedAt,omitzero"`
+	PublishedAt time.Time `json:"publishedAt,omitzero"` // seen on the branch
+	TakenUpAt   time.Time `json:"takenUpAt,omitzero"`   // first BundleDeployment with the commit or a later one
+	FinishedAt  time.Time `json:"finishedAt,omitzero"`
+}
+
+// Attempt is one try at a step: decided once, recorded before anything is
+// written. The zero value means that none was decided.
+type Attempt struct {
+	Number  int           `json:"number,omitempty"` // from 1
+	Version rings.Version `json:"version,omitempty"`
+	From    rings.Version `json:"from,omitempty"`
+	Nonce   int64         `json:"nonce,omitempty"`
+	Base    string        `json:"base,omitempty"`
+	Commit  string        `json:"commit,omitempty"` // "" until seen on the branch
+	Ours    bool          `json:"ours,omitempty"`   // we publish it; else it was found on the branch and is waited for
+}
+
+// ClusterState is one cluster within a step.
+type ClusterState struct {
+	Expected bool         `json:"expected,omitempty"`
+	Phase    ClusterPhase `json:"phase"`
+	Reason   string       `json:"reason,omitempty"`
+	Code     Code         `json:"code,omitempty"` // set when Failed
+	Since    time.Time    `json:"since"`          // of the phase
+	Seen     *Deployment  `json:"seen,omitempty"` // nil: never reported
+	// Suspect is since when the agent has been alive with a deployment error
+	// or a hidden conflict under our nonce.
+	Suspect time.Time `json:"suspect,omitzero"`
+}

@@ -1,0 +1,39 @@
+package orchestrator
+
+import "rollout/rings"
+
+// Scope is the part of a Fleet that a rollout is about: fixed when the rollout
+// is created, so that a later change of the application does not move it.
+type Scope struct {
+	App       rings.AppName     `json:"app"`
+	Workspace string            `json:"workspace"`
+	Manager   string            `json:"manager"` // uid of kube-system
+	RingLabel string            `json:"ringLabel"`
+	Selector  map[string]string `json:"selector,omitempty"`
+}
+
+// Labels are those that put a cluster on the ring. The map is new.
+func (s Scope) Labels(ring rings.RingName) map[string]string {
+	a := rings.Application{RingLabel: s.RingLabel, Selector: s.Selector}
+	return a.RingLabels(ring)
+}
+
+// Target says where a service's version is written and how Fleet deploys it:
+// fixed when the rollout is created.
+type Target struct {
+	Service rings.ServiceName `json:"service"`
+	Repo    string            `json:"repo"`
+	Branch  string            `json:"branch"`
+	Path    string            `json:"path,omitempty"` // folder of fleet.yaml
+	GitRepo string            `json:"gitRepo"`
+	Fields  []string          `json:"fields"`
+	Managed bool              `json:"managed,omitempty"` // we created the GitRepo
+	// AcceptRedeploy: see rings.Service.
+	AcceptRedeploy bool `json:"acceptRedeploy,omitempty"`
+}
+
+// TargetOf returns the target of a service.
+func TargetOf(s rings.Service) Target {
+	return Target{Service: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo,
+		Fields: s.Fields, Managed: s.Managed, AcceptRedeploy: s.AcceptRedeploy}
+}

@@ -1,0 +1,47 @@
+package rings
+
+import (
+	"errors"
+	"strings"
+)
+
+// InvalidError holds everything that is wrong with a value, in the order of
+// the source. It is never empty when it is returned.
+type InvalidError struct {
+	What   string   // the noun and its name: `application "shop"`
+	Faults []string // each says what, which and where
+}
+
+// Error joins the faults, a line each when there are several.
+func (e *InvalidError) Error() string {
+	if len(e.Faults) == 1 {
+		return e.What + ": " + e.Faults[0]
+	}
+	return e.What + ":\n  " + strings.Join(e.Faults, "\n  ")
+}
+
+// invalid returns nil when there is no fault. Empty strings are no faults.
+func invalid(what string, faults ...string) error {
+	var kept []string
+	for _, f := range faults {
+		if f != "" {
+			kept = append(kept, f)
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	return &InvalidError{What: what, Faults: kept}
+}
+
+var (
+	// ErrCycle is wrapped by every error about a cycle of dependencies.
+	ErrCycle = errors.New("dependency cycle")
+	// ErrUnknown is wrapped by every error about a name that is not there; see
+	// [UnknownError] for the nearest one that is.
+	ErrUnknown = errors.New("not found")
+	// ErrExists is wrapped by every error about a name that is taken.
+	ErrExists = errors.New("exists already")
+	// ErrInUse is wrapped when something that others need would be removed.
+	ErrInUse = errors.New("still needed")
+)

@@ -1,0 +1,75 @@
+package rings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DefaultField is where a service's version stands unless it says otherwise.
+const DefaultField = "helm.values.image.tag"
+
+// Service is one fleet.yaml in a git repository, deployed by a Fleet GitRepo
+// as one Bundle.
+type Service struct {
+	Name      ServiceName   `json:"name"`
+	Repo      string        `json:"repo"`             // clone URL, without credentials
+	Branch    string        `json:"branch"`           // as Fleet follows it
+	Path      string        `json:"path"`             // folder of fleet.yaml, "" for the root
+	GitRepo   string        `json:"gitRepo"`          // name of the Fleet GitRepo in the workspace
+	Bundle    string        `json:"bundle,omitempty"` // name of its Bundle, "" until Fleet has made it
+	Managed   bool          `json:"managed"`          // the GitRepo was created by us
+	Secret    string        `json:"clientSecret,omitempty"`
+	Fields    []string      `json:"fields"`
+	DependsOn []ServiceName `json:"dependsOn,omitempty"`
+	// AcceptRedeploy: a person knows that a change of the field upgrades every
+	// ring's release (chart versions, DESIGN section 5).
+	AcceptRedeploy bool `json:"acceptRedeploy,omitempty"`
+	// Known is, for each ring, what was last recorded here.
+	Known map[RingName]Known `json:"known,omitempty"`
+	// LastNonce is the largest nonce that an attempt of this store used.
+	LastNonce int64 `json:"lastNonce,omitempty"`
+}
+
+// Known is what this store knows of a service on a ring: the version that it
+// last saw published or was told to adopt, and one that an attempt may have
+// published without our seeing it.
+type Known struct {
+	Version   Version   `json:"version"`
+	Attempted Version   `json:"attempted,omitempty"`
+	Commit    string    `json:"commit,omitempty"`
+	At        time.Time `json:"at"`
+}
+
+// Wrote reports whether v in the file is explained by this store.
+func (k Known) Wrote(v Version) bool {
+	return v == k.Version || k.Attempted != "" && v == k.Attempted
+}
+
+// File is the path of the fleet.yaml within the repository.
+func (s Service) File() string {
+	if s.Path == "" {
+		return "fleet.yaml"
+	}
+	return strings.Trim(s.Path, "/") + "/fleet.yaml"
+}
+
+// Validate returns an *InvalidError that names every fault, or nil. Whether
+// its dependencies exist is for [Application.Validate] to say.
+func (s Service) Validate() error {
+	faults := []string{CheckName("service", string(s.Name))}
+	if s.Repo == "" {
+		faults = append(faults, "the repository is missing")
+	}
+	if strings.Contains(s.Repo, "@") && strings.HasPrefix(s.Repo, "http") {
+		faults = append(faults, "the repository's URL holds credentials; they are never stored")
+	}
+	if slices.Contains(strings.Split(s.Path, "/"), "..") {
+		faults = append(faults, fmt.Sprintf("path %q leaves the repository", s.Path))
+	}
+	if slices.Contains(s.DependsOn, s.Name) {
+		faults = append(faults, fmt.Sprintf("service %q depends on itself", s.Name))
+	}
+	return invalid(fmt.Sprintf("service %q", s.Name), faults...)
+}
