@@ -27,8 +27,9 @@ type Members struct {
 	Clusters []rings.ClusterName `json:"clusters"`
 }
 
-// Deployment is one BundleDeployment of the service, with the fields of
-// DESIGN section 4 and nothing else. The ids are only ever compared with each
+// Deployment is one BundleDeployment of the service on a cluster that is, or
+// was while we watched, of the ring; with the fields of DESIGN section 4 and
+// nothing else. The ids are only ever compared with each
 // other, so the comparison is what is kept.
 type Deployment struct {
 	Cluster rings.ClusterName `json:"cluster"`
@@ -65,6 +66,9 @@ type Bundle struct {
 	Commit string `json:"commit,omitempty"` // label fleet.cattle.io/commit
 	// Error is the message of Ready=False when it is a "targeting error ...".
 	Error string `json:"error,omitempty"`
+	// MaxNonce is the largest forceSyncGeneration or syncGeneration of all the
+	// service's BundleDeployments, on every ring.
+	MaxNonce int64 `json:"maxNonce,omitempty"`
 }
 
 // GitRepo is the Fleet GitRepo that deploys the service.
