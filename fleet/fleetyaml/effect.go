@@ -1,0 +1,249 @@
+package fleetyaml
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Effect is what a cluster gets from the file.
+type Effect struct {
+	Deployed bool   // Fleet makes a BundleDeployment for the cluster
+	Why      string // in words: which entries, or why nothing is deployed
+	Entries  []int  // the targetCustomizations that apply, in order, from 0; nil: the base values alone
+
+	Version string // what the fields say, as a chart prints it; several versions joined by ", " if they differ
+	Found   bool   // every field has a value; without it Version is what was found, often ""
+	Nonce   int64  // forceSyncGeneration, 0 if none; never the root's, which Fleet overwrites (bundlereader/read.go:234)
+	Digest  string // a hash of everything else that the file gives the cluster: equal means unchanged
+
+	// Unread are values files that Fleet merges in but that were not handed in (File.WithValuesFiles), so that Version may
+	// be something else than what the cluster gets.
+	Unread []string
+
+	versions []string // one for each field; "" if it has no value
+}
+
+// Effect computes what one cluster gets by Fleet's rule. targets are the GitRepo's targets; the file's overrideTargets
+// replace them, and without any Fleet takes the cluster group "default". Without fields, DefaultField is meant. The error
+// is an *Error: a selector that Kubernetes refuses, or fields that carry different versions (the Effect is complete then).
+// For many clusters use View, which does the common work once.
+func (f *File) Effect(c Cluster, targets []Target, fields []Field) (Effect, error) {
+	v, err := f.View(targets, fields)
+	if err != nil {
+		return Effect{}, err
+	}
+	return v.Effect(c)
+}
+
+// View answers Effect for many clusters. It is not safe for concurrent use; make one for each goroutine.
+type View struct {
+	f       *File
+	targets []matcher
+	entries []matcher
+	fields  []Field
+	cache   map[string]Effect // by the entries that apply: what they merge to
+	rest    string            // hash of what the root says beyond the merged options
+}
+
+// View prepares Effect for the given targets and fields (see File.Effect). The error is an *Error about a selector.
+func (f *File) View(targets []Target, fields []Field) (*View, error) {
+	v := &View{f: f, fields: orDefault(fields), cache: map[string]Effect{}, rest: f.restDigest()}
+	for _, t := range f.targets(targets) {
+		m, err := t.compile()
+		if err != nil {
+			return nil, f.fault(CodeSelector, 0, "target %q: %v", t.Name, err)
+		}
+		v.targets = append(v.targets, m)
+	}
+	for i, t := range f.spec.TargetCustomizations {
+		m, err := t.compile()
+		if err != nil {
+			e := f.fault(CodeSelector, f.entryLine(i), "%v", err)
+			e.Entry = f.entryName(i)
+			return nil, e
+		}
+		v.entries = append(v.entries, m)
+	}
+	return v, nil
+}
+
+// targets are those that decide: the file's own if it has the key (bundlereader/read.go:236-255), else the GitRepo's, else
+// the default group (controller/gitops/reconciler/targetsyaml.go:46-56).
+func (f *File) targets(repo []Target) []Target {
+	if f.spec.OverrideTargets != nil {
+		return f.spec.OverrideTargets
+	}
+	if len(repo) == 0 {
+		return []Target{{Name: "default", ClusterGroup: "default"}}
+	}
+	return repo
+}
+
+// Effect is File.Effect for one cluster.
+func (v *View) Effect(c Cluster) (Effect, error) {
+	e := v.effect(c)
+	if e.Deployed && v.disagree(e) {
+		return e, v.disagreement(c, e)
+	}
+	return e, nil
+}
+
+func (v *View) disagree(e Effect) bool {
+	return len(slices.Compact(slices.Clone(e.versions))) > 1
+}
+
+func (v *View) disagreement(c Cluster, e Effect) *Error {
+	parts := make([]string, len(v.fields))
+	for i, fl := range v.fields {
+		parts[i] = fmt.Sprintf("%s says %q", fl, e.versions[i])
+	}
+	err := v.f.fault(CodeDisagree, 0, "the version fields differ: %s", strings.Join(parts, ", "))
+	err.Clusters = []string{c.Name}
+	return err
+}
+
+// effect follows controller/target/builder.go:81-150: a target must select the cluster, then the entries apply, the first
+// match or all of them; doNotDeploy in any that applies means that nothing is deployed.
+func (v *View) effect(c Cluster) Effect {
+	at := slices.IndexFunc(v.targets, func(m matcher) bool { return m.matches(c) })
+	if at < 0 {
+		return Effect{Why: "not deployed: no target of the GitRepo selects it"}
+	}
+	if v.targets[at].target.DoNotDeploy {
+		return Effect{Why: fmt.Sprintf("not deployed: target %q says doNotDeploy", v.targets[at].target.Name)}
+	}
+	var apply []int
+	for i, m := range v.entries {
+		if !m.matches(c) {
+			continue
+		}
+		apply = append(apply, i)
+		if m.target.DoNotDeploy {
+			return Effect{Entries: apply, Why: fmt.Sprintf("not deployed: entry %q says doNotDeploy", v.f.entryName(i))}
+		}
+		if v.f.spec.TargetCustomizationMode != allMatches {
+			break
+		}
+	}
+	return v.merged(apply)
+}
+
+// merged is the effect of these entries over the base; clusters with the same entries share it.
+func (v *View) merged(apply []int) Effect {
+	key := fmt.Sprint(apply)
+	e, ok := v.cache[key]
+	if !ok {
+		e = v.compute(apply)
+		v.cache[key] = e
+	}
+	return e
+}
+
+func (v *View) compute(apply []int) Effect {
+	e := Effect{Deployed: true, Why: v.f.why(apply), Entries: apply, Found: true}
+	custom := options{}
+	for _, i := range apply {
+		custom = merge(custom, v.f.spec.TargetCustomizations[i].options)
+	}
+	e.Unread = v.f.unreadBy(apply, custom, v.fields)
+	root := v.f.spec.options
+	root.ForceSyncGeneration = 0
+	all := merge(root, custom)
+	e.Nonce = all.ForceSyncGeneration
+	all.ForceSyncGeneration = 0
+	tree := toTree(all)
+	for _, fl := range v.fields {
+		version, ok := v.f.version(tree, fl)
+		e.Found = e.Found && ok
+		e.versions = append(e.versions, version)
+	}
+	for _, fl := range v.fields {
+		if _, ok := lookup(tree, fl.path()); ok {
+			tree = with(tree, fl.path(), nil)
+		}
+	}
+	e.Version = strings.Join(slices.Compact(slices.Clone(e.versions)), ", ")
+	e.Digest = digest(tree, v.rest)
+	return e
+}
+
+// version is the field's value in merged options. A key of helm.templateValues replaces the whole value of that name
+// (builder.go preprocessHelmValues), so that what stands below it does not reach the chart.
+func (f *File) version(tree any, fl Field) (string, bool) {
+	p := fl.path()
+	if len(p) > 2 && p[1] == "values" {
+		if _, hidden := lookup(tree, []string{"helm", "templateValues", p[2]}); hidden {
+			return "", false
+		}
+	}
+	value, ok := lookup(tree, p)
+	if !ok || value == nil {
+		return "", false
+	}
+	switch value.(type) {
+	case map[string]any, []any:
+		return "", false
+	}
+	return text(value), true
+}
+
+func (f *File) why(apply []int) string {
+	if len(apply) == 0 {
+		return "gets the base values: no entry selects it"
+	}
+	names := make([]string, len(apply))
+	for i, at := range apply {
+		names[i] = fmt.Sprintf("%q", f.entryName(at))
+	}
+	if len(names) == 1 {
+		return "gets entry " + names[0]
+	}
+	return "gets entries " + strings.Join(names, ", ")
+}
+
+// restDigest covers what reaches every cluster without being merged: the root's other keys, and the namespace labels and
+// annotations of all entries. The bundle's name is in it; a new name is a new bundle.
+func (f *File) restDigest() string {
+	rest := map[string]any{}
+	for k, v := range f.raw {
+		rest[k] = v
+	}
+	for _, k := range []string{"targetCustomizations", "overrideTargets", "helm", "kustomize", "yaml", "diff", nonceKey} {
+		delete(rest, k)
+	}
+	var leaks []any
+	for _, t := range f.spec.TargetCustomizations {
+		if t.NamespaceLabels != nil || t.NamespaceAnnotations != nil {
+			leaks = append(leaks, t.NamespaceLabels, t.NamespaceAnnotations)
+		}
+	}
+	return digest(rest, leaks)
+}
+
+// toTree is a value as generic maps, as JSON gives it.
+func toTree(v any) any {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil // values came out of JSON, so they go back into it
+	}
+	var tree any
+	if json.Unmarshal(b, &tree) != nil {
+		return nil
+	}
+	return tree
+}
+
+// digest hashes values by their JSON, in which maps are sorted.
+func digest(values ...any) string {
+	h := sha256.New()
+	for _, v := range values {
+		b, _ := json.Marshal(v) // as in toTree
+		h.Write(b)
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
