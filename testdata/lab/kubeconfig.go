@@ -1,0 +1,98 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// writeKubeconfig writes the administrator's way into an API server. The server has made its certificate by then.
+func (l *Lab) writeKubeconfig(s *state, server string) error {
+	ca, err := os.ReadFile(l.caFile(server))
+	if err != nil {
+		return err
+	}
+	name := server
+	if server == manager {
+		name = Context
+	}
+	cfg := clientcmdapi.NewConfig()
+	cfg.Clusters[name] = &clientcmdapi.Cluster{Server: s.url(server), CertificateAuthorityData: ca}
+	cfg.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: s.Token}
+	cfg.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	cfg.CurrentContext = name
+	return clientcmd.WriteToFile(*cfg, l.kubeconfig(server))
+}
+
+// restConfig is for our own requests, which wait for nothing but the server.
+func (l *Lab) restConfig(server string) (*rest.Config, error) {
+	cfg, err := clientcmd.BuildConfigFromFlags("", l.kubeconfig(server))
+	if err != nil {
+		return nil, err
+	}
+	cfg.QPS = -1
+	return cfg, nil
+}
+
+func (l *Lab) clientset(server string) (*kubernetes.Clientset, error) {
+	cfg, err := l.restConfig(server)
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(cfg)
+}
+
+// Client returns a client of the manager that knows Kubernetes' own types and Fleet's.
+func (l *Lab) Client() (client.WithWatch, error) { return l.client(manager) }
+
+// DownstreamClient returns a client of a cluster's API server.
+func (l *Lab) DownstreamClient(cluster string) (client.WithWatch, error) {
+	s, err := readState(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cluster(cluster); err != nil {
+		return nil, err
+	}
+	return l.client(cluster)
+}
+
+func (l *Lab) client(server string) (client.WithWatch, error) {
+	cfg, err := l.restConfig(server)
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := fleetv1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	return client.NewWithWatch(cfg, client.Options{Scheme: scheme})
+}
+
+// waitAPI returns when the API server says that it is ready.
+func (l *Lab) waitAPI(ctx context.Context, server string) error {
+	return l.until(ctx, readyLimit, "the API server of "+server+" is ready", func(ctx context.Context) error {
+		clients, err := l.clientset(server)
+		if err != nil {
+			return err
+		}
+		body, err := clients.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, body)
+		}
+		return nil
+	})
+}
