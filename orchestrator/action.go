@@ -36,6 +36,8 @@ type Action struct {
 	Reason string         `json:"reason"`           // why it is done, for people
 	// After is when it may begin: a retry's back-off. Zero means at once.
 	After time.Time `json:"after,omitzero"`
+	// AskedAt is set by the fold: what the answer says is not older.
+	AskedAt time.Time `json:"askedAt,omitzero"`
 }
 
 // Item is one service's part of an action.
@@ -49,6 +51,12 @@ type Item struct {
 	// Base is the tip that the attempt was decided on; the attempt's commit is
 	// the first after it at which the file holds Version and Nonce.
 	Base string `json:"base,omitempty"`
+	// Commit is the attempt's commit when it is known already: then nothing is
+	// searched, and the lineage begins there.
+	Commit string `json:"commit,omitempty"`
+	// Labels are set by the fold: the commits on Fleet's objects, at the time
+	// of asking, that nobody had placed yet.
+	Labels []string `json:"labels,omitempty"`
 }
 
 // Result is how an action ended.

@@ -50,6 +50,9 @@ type (
 
 // Decisions: what Step made of it.
 type (
+	// Driven: another driver has taken the rollout up; what it knows of the
+	// world it must see anew.
+	Driven struct{}
 	// Started: the rollout runs.
 	Started struct{}
 	// Asked: the action is pending from now until it is answered.
@@ -60,8 +63,12 @@ type (
 	Dropped struct {
 		Action string `json:"action"`
 	}
-	// StepStarted: its dependencies are done.
+	// StepStarted: its dependencies are done, and the branch is to be read. A
+	// second one means that the attempt must be decided again.
 	StepStarted struct{ Ref }
+	// StepHeld: it waits again, because something failed before it had
+	// published anything.
+	StepHeld struct{ Ref }
 	// AttemptDecided comes before anything of the attempt is written.
 	AttemptDecided struct {
 		Ref
@@ -139,10 +146,12 @@ func (Created) body()        {}
 func (Observed) body()       {}
 func (Answered) body()       {}
 func (Commanded) body()      {}
+func (Driven) body()         {}
 func (Started) body()        {}
 func (Asked) body()          {}
 func (Dropped) body()        {}
 func (StepStarted) body()    {}
+func (StepHeld) body()       {}
 func (AttemptDecided) body() {}
 func (Published) body()      {}
 func (TakenUp) body()        {}
@@ -165,10 +174,12 @@ var schemas = []schema{
 	{name: "observed", kind: reflect.TypeFor[Observed]()},
 	{name: "answered", kind: reflect.TypeFor[Answered]()},
 	{name: "commanded", kind: reflect.TypeFor[Commanded]()},
+	{name: "driven", kind: reflect.TypeFor[Driven]()},
 	{name: "started", kind: reflect.TypeFor[Started]()},
 	{name: "asked", kind: reflect.TypeFor[Asked]()},
 	{name: "dropped", kind: reflect.TypeFor[Dropped]()},
 	{name: "step-started", kind: reflect.TypeFor[StepStarted]()},
+	{name: "step-held", kind: reflect.TypeFor[StepHeld]()},
 	{name: "attempt-decided", kind: reflect.TypeFor[AttemptDecided]()},
 	{name: "published", kind: reflect.TypeFor[Published]()},
 	{name: "taken-up", kind: reflect.TypeFor[TakenUp]()},

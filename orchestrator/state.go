@@ -72,6 +72,7 @@ type State struct {
 	Cancel   *Cancel                             `json:"cancel,omitempty"`   // set before Phase is Cancelled while a push is under way
 	Steps    []*StepState                        `json:"steps"`              // ring by ring, wave by wave
 	Pending  map[string]Action                   `json:"pending,omitempty"`  // asked for, not answered
+	Actions  int                                 `json:"actions,omitempty"`  // asked for so far; the next one gets this number plus 1 in its id
 	Claimed  bool                                `json:"claimed,omitempty"`  // the claim of the ring was granted (or cannot be had and was warned of)
 	Warnings []string                            `json:"warnings,omitempty"` // each once, for people
 
@@ -79,6 +80,8 @@ type State struct {
 	Link       string    `json:"link,omitempty"`
 	StartedAt  time.Time `json:"startedAt"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	// DrivenAt is since when the present driver, or the last one, has driven.
+	DrivenAt time.Time `json:"drivenAt,omitzero"`
 	// Version is the number of events folded: the next event's sequence number.
 	Version uint64 `json:"version"`
 }
@@ -120,27 +123,56 @@ type StepState struct {
 	Failure *Failure            `json:"failure,omitempty"`
 	Reason  string              `json:"reason,omitempty"` // why Done, Failed or Skipped
 
-	Attempt Attempt  `json:"attempt,omitzero"`
-	Survey  *Survey  `json:"survey,omitempty"` // the last one that was answered
-	Tries   int      `json:"tries,omitempty"`  // unreachable answers in a row
-	Asked   int      `json:"asked,omitempty"`  // actions asked for this step, for their ids
-	Nudged  bool     `json:"nudged,omitempty"`
-	Final   bool     `json:"final,omitempty"` // the survey under way is the last look before Done
-	GitRepo *GitRepo `json:"gitRepo,omitempty"`
-	Bundle  *Bundle  `json:"bundle,omitempty"`
-	Synced  bool     `json:"synced,omitempty"`
+	Attempt Attempt `json:"attempt,omitzero"`
+	// Survey is the last one that was answered, SurveyedAt when it was asked
+	// for: what it says of the branch is at least as new as that.
+	Survey     *Survey   `json:"survey,omitempty"`
+	SurveyedAt time.Time `json:"surveyedAt,omitzero"`
+	// Tries counts surveys that reached nothing, in a row; Pushes the pushes of
+	// the attempt that did not succeed; Words and Hint are of the last of both.
+	Tries  int    `json:"tries,omitempty"`
+	Pushes int    `json:"pushes,omitempty"`
+	Words  string `json:"words,omitempty"`
+	Hint   string `json:"hint,omitempty"`
+	// Doubt: a push did not succeed for sure, and did not fail for sure.
+	Doubt bool `json:"doubt,omitempty"`
+	// Strange are commits that were seen on Fleet's objects and that a later
+	// survey did not find among the descendants of the attempt's: older ones.
+	Strange []string `json:"strange,omitempty"`
 
+	GitRepo *GitRepo `json:"gitRepo,omitempty"`
+	Nudge   Nudge    `json:"nudge,omitempty"`
+	Bundle  *Bundle  `json:"bundle,omitempty"`
+	// BundleErrorSince is since when the Bundle has shown its error under its
+	// present commit.
 	BundleErrorSince time.Time `json:"bundleErrorSince,omitzero"`
+	Synced           bool      `json:"synced,omitempty"`
 
 	Members  []rings.ClusterName                 `json:"members,omitempty"`
 	Clusters map[rings.ClusterName]*ClusterState `json:"clusters,omitempty"`
 	Counts   map[ClusterPhase]int                `json:"counts,omitempty"` // of the expected clusters
+	// Suspects counts the clusters whose Suspect runs.
+	Suspects int `json:"suspects,omitempty"`
+	// ReadySince is since when all expected clusters have been ready, zero
+	// while one is not.
+	ReadySince time.Time `json:"readySince,omitzero"`
 
 	StartedAt   time.Time `json:"startedAt,omitzero"`
 	PublishedAt time.Time `json:"publishedAt,omitzero"` // seen on the branch
 	TakenUpAt   time.Time `json:"takenUpAt,omitzero"`   // first BundleDeployment with the commit or a later one
 	FinishedAt  time.Time `json:"finishedAt,omitzero"`
 }
+
+// Nudge is how far the one nudge of a step has come.
+type Nudge string
+
+// Stages of a nudge: not asked, asked, and the failed job was seen replaced,
+// so that a failed one is a new failure.
+const (
+	NudgeNone  Nudge = ""
+	NudgeAsked Nudge = "asked"
+	NudgeTaken Nudge = "taken"
+)
 
 // Attempt is one try at a step: decided once, recorded before anything is
 // written. The zero value means that none was decided.

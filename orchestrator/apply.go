@@ -1,0 +1,285 @@
+package orchestrator
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"rollout/rings"
+)
+
+// Apply folds one event into the state and returns it. It is the only way a
+// state changes. It takes ownership of s, which must not be used afterwards;
+// s is nil for [Created], the first event, and for no other. An event of a
+// type that it does not know panics: decoding would have refused it.
+func Apply(s *State, e Event) *State {
+	if body, ok := e.Body.(Created); ok {
+		s = create(e, body)
+	} else {
+		s.apply(e)
+	}
+	s.Version = e.Seq
+	return s
+}
+
+// Fold applies the events in order to s, which is nil to begin with [Created].
+// It returns nil for no events and no state.
+func Fold(s *State, events []Event) *State {
+	for _, e := range events {
+		s = Apply(s, e)
+	}
+	return s
+}
+
+func create(e Event, c Created) *State {
+	s := &State{
+		ID: e.Rollout, Scope: c.Scope, Rings: c.Rings, Plan: c.Plan, Options: c.Options,
+		Phase: Pending, Pending: map[string]Action{},
+		StartedBy: e.Actor, Link: c.Link, StartedAt: e.At,
+	}
+	for _, n := range c.Steps {
+		s.Steps = append(s.Steps, &StepState{
+			Ring: n.Ring, Target: n.Target, Needs: n.Needs, Wave: n.Wave, Policy: n.Policy,
+			To: n.To, Known: n.Known, Floor: n.Floor, Phase: StepWaiting,
+			Clusters: map[rings.ClusterName]*ClusterState{}, Counts: map[ClusterPhase]int{},
+		})
+	}
+	return s
+}
+
+func (s *State) apply(e Event) {
+	switch b := e.Body.(type) {
+	case Observed:
+		s.observed(b.Fact, e.At)
+	case Answered:
+		s.answered(b.Outcome)
+	case Commanded:
+		s.commanded(b.Command)
+	case Driven:
+		s.driven(e.At)
+	case Started:
+		s.Phase = Running
+	case Asked:
+		s.asked(b.Action, e.At)
+	case Dropped:
+		delete(s.Pending, b.Action)
+	case StepStarted:
+		s.step(b.Ref).started(e.At)
+	case StepHeld:
+		st := s.step(b.Ref)
+		st.Phase, st.Survey, st.StartedAt = StepWaiting, nil, time.Time{}
+	case AttemptDecided:
+		s.step(b.Ref).decided(b.Attempt, e.At)
+	case Published:
+		s.step(b.Ref).published(b.Commit, e.At)
+	case TakenUp:
+		s.step(b.Ref).TakenUpAt = e.At
+	case ClusterTurned:
+		s.step(b.Ref).turned(b, e.At)
+	case StepEnded:
+		s.stepEnded(b, e.At)
+	case Warned:
+		s.Warnings = append(s.Warnings, b.Words)
+	case Ended:
+		s.Phase, s.FinishedAt = b.Phase, e.At
+		if s.Failure == nil {
+			s.Failure = b.Failure
+		}
+	default:
+		panic(fmt.Sprintf("orchestrator: event of unknown type %T", e.Body))
+	}
+}
+
+// step returns the step, or nil.
+func (s *State) step(r Ref) *StepState {
+	for _, st := range s.Steps {
+		if st.Ring == r.Ring && st.Target.Service == r.Service {
+			return st
+		}
+	}
+	return nil
+}
+
+// ref names the step.
+func (st *StepState) ref() Ref { return Ref{Ring: st.Ring, Service: st.Target.Service} }
+
+func (s *State) observed(f Fact, at time.Time) {
+	for _, st := range s.Steps {
+		if st.Target.Service == f.Service {
+			st.observed(f, at)
+		}
+	}
+}
+
+func (st *StepState) observed(f Fact, at time.Time) {
+	switch {
+	case f.Deployment != nil:
+		st.cluster(f.Deployment.Cluster, at).Seen = f.Deployment
+	case f.Bundle != nil:
+		if f.Bundle.Error == "" {
+			st.BundleErrorSince = time.Time{}
+		} else if st.Bundle == nil || st.Bundle.Error == "" || st.Bundle.Commit != f.Bundle.Commit {
+			st.BundleErrorSince = at
+		}
+		st.Bundle = f.Bundle
+	case f.GitRepo != nil:
+		if st.Nudge == NudgeAsked && !f.GitRepo.JobFailed {
+			st.Nudge = NudgeTaken
+		}
+		st.GitRepo = f.GitRepo
+	case f.Members != nil:
+		st.Members = f.Members.Clusters
+	}
+	st.Synced = st.Synced || f.Synced
+}
+
+// cluster returns the cluster's state, made when it is new.
+func (st *StepState) cluster(name rings.ClusterName, at time.Time) *ClusterState {
+	c := st.Clusters[name]
+	if c == nil {
+		c = &ClusterState{Phase: ClusterWaiting, Since: at}
+		st.Clusters[name] = c
+	}
+	return c
+}
+
+func (s *State) asked(a Action, at time.Time) {
+	a.AskedAt, a.Items = at, slices.Clone(a.Items)
+	for i, item := range a.Items {
+		a.Items[i].Labels = s.step(Ref{a.Ring, item.Service}).unexplained()
+	}
+	s.Pending[a.ID] = a
+	s.Actions++
+	if a.Kind == ActNudge {
+		s.step(Ref{a.Ring, a.Items[0].Service}).Nudge = NudgeAsked
+	}
+}
+
+func (s *State) answered(o Outcome) {
+	a, ok := s.Pending[o.Action]
+	if !ok {
+		return
+	}
+	delete(s.Pending, o.Action)
+	if a.Kind == ActClaim && o.Result == OK {
+		s.Claimed = true
+	}
+	for _, item := range a.Items {
+		s.step(Ref{a.Ring, item.Service}).answered(a, item, o)
+	}
+}
+
+func (st *StepState) answered(a Action, item Item, o Outcome) {
+	if a.Kind != ActSurvey && a.Kind != ActPublish {
+		return
+	}
+	if o.Result != OK {
+		st.missed(a.Kind, o)
+		return
+	}
+	st.Tries, st.Doubt, st.Words, st.Hint = 0, false, "", ""
+	for i := range o.Surveys {
+		if o.Surveys[i].Service == item.Service {
+			st.surveyed(&o.Surveys[i], a.AskedAt, item.Labels)
+		}
+	}
+}
+
+// missed counts an action that did not reach its goal.
+func (st *StepState) missed(kind ActionKind, o Outcome) {
+	st.Words, st.Hint = o.Words, o.Hint
+	if kind == ActSurvey {
+		st.Tries++
+		return
+	}
+	st.Pushes++
+	st.Doubt = o.Result != Refused
+}
+
+// surveyed takes the survey in. Labels that were there when it was asked for,
+// and that it does not place after the attempt's commit, are older.
+func (st *StepState) surveyed(v *Survey, asked time.Time, labels []string) {
+	st.Survey, st.SurveyedAt = v, asked
+	for _, l := range labels {
+		if !slices.Contains(v.Lineage, l) && !slices.Contains(st.Strange, l) {
+			st.Strange = append(st.Strange, l)
+		}
+	}
+}
+
+func (s *State) commanded(c Command) {
+	if c.Kind == CommandCancel && s.Cancel == nil {
+		s.Cancel = &Cancel{By: c.By, Reason: c.Reason, At: c.At}
+	}
+}
+
+// driven forgets that the facts are complete: the new driver's watch says so.
+func (s *State) driven(at time.Time) {
+	s.DrivenAt = at
+	for _, st := range s.Steps {
+		st.Synced = false
+	}
+}
+
+func (st *StepState) started(at time.Time) {
+	st.Phase, st.Survey = StepSurveying, nil
+	if st.StartedAt.IsZero() {
+		st.StartedAt = at
+	}
+}
+
+// decided begins an attempt, which may be one that was found on the branch.
+func (st *StepState) decided(a Attempt, at time.Time) {
+	st.Attempt, st.Phase, st.Pushes, st.Doubt = a, StepPublishing, 0, false
+	if !a.Ours {
+		st.published(a.Commit, at)
+	}
+}
+
+func (st *StepState) published(commit string, at time.Time) {
+	st.Attempt.Commit, st.Phase, st.PublishedAt = commit, StepConverging, at
+}
+
+func (st *StepState) turned(t ClusterTurned, at time.Time) {
+	c := st.cluster(t.Cluster, at)
+	if c.Expected {
+		st.count(c.Phase, -1)
+	}
+	if t.Expected {
+		st.count(t.Phase, 1)
+	}
+	if !c.Suspect.IsZero() {
+		st.Suspects--
+	}
+	if !t.Suspect.IsZero() {
+		st.Suspects++
+	}
+	if c.Phase != t.Phase {
+		c.Since = at
+	}
+	c.Expected, c.Phase, c.Reason, c.Code, c.Suspect = t.Expected, t.Phase, t.Reason, t.Code, t.Suspect
+	st.noteReady(at)
+}
+
+func (st *StepState) count(p ClusterPhase, n int) {
+	if st.Counts[p] += n; st.Counts[p] == 0 {
+		delete(st.Counts, p)
+	}
+}
+
+func (st *StepState) noteReady(at time.Time) {
+	switch {
+	case len(st.Counts) != 1 || st.Counts[ClusterReady] == 0:
+		st.ReadySince = time.Time{}
+	case st.ReadySince.IsZero():
+		st.ReadySince = at
+	}
+}
+
+func (s *State) stepEnded(b StepEnded, at time.Time) {
+	st := s.step(b.Ref)
+	st.Phase, st.Reason, st.Failure, st.FinishedAt = b.Phase, b.Reason, b.Failure, at
+	if b.Phase == StepFailed && s.Failure == nil {
+		s.Failure = b.Failure
+	}
+}

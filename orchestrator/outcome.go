@@ -1,0 +1,92 @@
+package orchestrator
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// backoff is how long to wait before the next try of something that could not
+// be reached: 1, 2, 4 ... 30 s.
+func backoff(tries int) time.Duration {
+	if tries > 4 {
+		return 30 * time.Second
+	}
+	return time.Second << max(tries-1, 0)
+}
+
+// outcome takes an action's answer in. One that is not pending (any more)
+// says nothing.
+func (t *turn) outcome(o Outcome) {
+	a, ok := t.s.Pending[o.Action]
+	if !ok {
+		return
+	}
+	t.emit(Answered{o})
+	switch a.Kind {
+	case ActClaim:
+		t.claimed(o)
+	case ActSurvey:
+		t.each(a, o, t.surveyed)
+	case ActPublish:
+		t.each(a, o, t.published)
+	case ActNudge:
+		t.each(a, o, t.nudged)
+	case ActHint:
+		// Nothing depends on a hint: Fleet polls by itself.
+	}
+}
+
+// each calls f for the action's steps that have not ended.
+func (t *turn) each(a Action, o Outcome, f func(*StepState, Item, Outcome)) {
+	for _, item := range a.Items {
+		if st := t.s.step(Ref{a.Ring, item.Service}); !st.Phase.Ended() {
+			f(st, item, o)
+		}
+	}
+}
+
+func (t *turn) claimed(o Outcome) {
+	switch {
+	case o.Result == OK && o.Words != "":
+		t.emit(Warned{Words: o.Words})
+	case o.Result == Refused:
+		t.endFailed(Failure{Code: o.Code, Words: o.Words, Hint: o.Hint})
+	case o.Result != OK && t.now.Sub(t.s.StartedAt) > t.s.Steps[0].uptake():
+		t.endFailed(Failure{Code: CodeUnreach, Words: "the claim on the ring could not be taken: " + o.Words, Hint: o.Hint})
+	case o.Result != OK:
+		t.ask(Action{Kind: ActClaim, Ring: t.s.Rings[0], Reason: "again: " + o.Words, After: t.now.Add(5 * time.Second)})
+	}
+}
+
+func (t *turn) endFailed(f Failure) {
+	t.emit(Ended{Phase: Failed, Failure: &f})
+}
+
+func (t *turn) surveyed(st *StepState, _ Item, o Outcome) {
+	t.all[st] = true
+	if o.Result == Refused {
+		t.fail(st, Failure{Code: o.Code, Words: o.Words, Hint: o.Hint})
+	}
+}
+
+// published acts on the answer of a push. OK is seen on the branch by the
+// survey that comes with it.
+func (t *turn) published(st *StepState, _ Item, o Outcome) {
+	switch {
+	case o.Result != Refused:
+		return
+	case o.Code == CodeNonceTaken:
+		t.emit(StepStarted{st.ref()})
+	case len(o.Services) > 0 && !slices.Contains(o.Services, st.Target.Service):
+		t.fail(st, Failure{Code: o.Code, Words: fmt.Sprintf("not published: it shares a commit with %s, which was refused", o.Services[0]), Hint: o.Hint})
+	default:
+		t.fail(st, Failure{Code: o.Code, Words: o.Words, Hint: o.Hint})
+	}
+}
+
+func (t *turn) nudged(st *StepState, _ Item, o Outcome) {
+	if o.Result != OK {
+		t.fail(st, Failure{Code: CodeGitJob, Words: st.jobWords() + "; it could not be started again: " + o.Words, Hint: o.Hint})
+	}
+}
