@@ -47,8 +47,65 @@ type Outcome struct {
 	Before, After Effect
 }
 
-// Edit sets the version and the nonce for the ring. It changes nothing in f. An error is Faults, all of them, and then
-// there is no Edit.
+// Edit sets the version and the nonce on the entries that the ring's clusters get, and proves that nothing else changes:
+// see the package comment. It changes nothing in f. If the file already says version and nonce, the Edit says so
+// (Changed is false) and Bytes are the file's. An error is Faults, every one that was found, and then there is no Edit.
 func (f *File) Edit(c Change) (*Edit, error) {
-	return nil, Faults{f.fault(CodeVerify, 0, "editing is not built yet")}
+	if fs := f.changeFaults(c); len(fs) > 0 {
+		return nil, append(fs, f.fileFaults()...)
+	}
+	before, err := f.View(c.Targets, c.Fields)
+	if err != nil {
+		return nil, FaultsOf(err)
+	}
+	p := newPlan(before, c)
+	p.faults = append(p.faults, f.fileFaults()...)
+	p.collect()
+	p.write()
+	if len(p.faults) > 0 {
+		return nil, p.faults
+	}
+	edited := apply(f.src, p.splices)
+	after, fs := p.verify(edited)
+	if len(fs) > 0 {
+		return nil, fs
+	}
+	e := &Edit{Bytes: edited, Changed: len(p.splices) > 0, Entries: p.entries(), Effects: p.outcomes(after)}
+	if fs := p.check(e.Effects); len(fs) > 0 {
+		return nil, fs
+	}
+	return e, nil
+}
+
+// changeFaults are what is wrong with the change itself, before looking into the file.
+func (f *File) changeFaults(c Change) Faults {
+	var fs Faults
+	for _, fl := range orDefault(c.Fields) {
+		if e := fl.Check(); e != nil && (e.Code != CodeRedeploys || !c.AcceptRedeploy) {
+			e.File = f.name
+			fs = append(fs, e)
+		}
+	}
+	if why := checkVersion(c.Version); why != "" {
+		fs = append(fs, f.fault(CodeVersion, 0, "%s", why))
+	}
+	if c.Nonce <= 0 {
+		fs = append(fs, f.fault(CodeVersion, 0, "the nonce %d is not positive; Fleet would ignore it", c.Nonce))
+	}
+	if len(c.Ring) == 0 {
+		fs = append(fs, f.fault(CodeNotDeployed, 0, "the ring has no clusters"))
+	}
+	return fs
+}
+
+// apply puts the splices into the text; they must be sorted and must not overlap.
+func apply(src []byte, splices []splice) []byte {
+	var out []byte
+	at := 0
+	for _, s := range splices {
+		out = append(out, src[at:s.start]...)
+		out = append(out, s.text...)
+		at = s.end
+	}
+	return append(out, src[at:]...)
 }

@@ -1,5 +1,10 @@
 package fleetyaml
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Severity says what a finding means for a rollout.
 type Severity string
 
@@ -24,8 +29,94 @@ type Finding struct {
 	Hint     string
 }
 
-// Inspect tells what a rollout to the ring would find. Version and Nonce of the change are not looked at.
-func (f *File) Inspect(c Change) []Finding { return nil }
+// probe is the version that Inspect tries to write.
+const probe = "v0-rollout-probe"
 
-// Strategy tells what the bundle's own rolloutStrategy does to a rollout of the ring.
-func (f *File) Strategy(ring []Cluster, targets []Target) []Finding { return nil }
+// Inspect tells what a rollout to the ring would find, for a person who sets a service up: the entries of the ring
+// (CodeEntry), every fault that would make Edit refuse (Blocker), and what probably is not meant: keys that Fleet ignores,
+// versions that are read as numbers, a strategy or a pause that holds clusters back. Version and Nonce of the change are
+// not looked at. nil never comes back for a ring that is deployed.
+func (f *File) Inspect(c Change) []Finding {
+	c.Version, c.Nonce = probe, f.MaxNonce()+1
+	var found []Finding
+	if view, err := f.View(c.Targets, c.Fields); err == nil {
+		found = append(found, f.ringEntries(view, c)...)
+		found = append(found, f.notDeployed(view, c)...)
+	}
+	if _, err := f.Edit(c); err != nil {
+		for _, e := range FaultsOf(err) {
+			found = append(found, Finding{Severity: Blocker, Code: e.Code, Line: e.Line, Entry: e.Entry, Field: e.Field,
+				Clusters: e.Clusters, Msg: e.Msg, Hint: e.Hint})
+		}
+	}
+	found = append(found, f.unknownKeys()...)
+	found = append(found, f.valuesFrom()...)
+	found = append(found, f.Strategy(c.Ring, c.Targets)...)
+	if f.spec.Paused {
+		found = append(found, Finding{Severity: Warning, Code: CodePaused, Line: f.keyLine("paused"),
+			Msg: "the bundle is paused: no cluster is updated", Hint: "remove `paused: true` before a rollout"})
+	}
+	return found
+}
+
+// ringEntries shows each version scalar of the ring, with a warning beside it if Fleet reads it as something else.
+func (f *File) ringEntries(view *View, c Change) []Finding {
+	p := newPlan(view, c)
+	p.collect()
+	p.write()
+	var found []Finding
+	for _, e := range p.entries() {
+		for _, fe := range e.Fields {
+			entry := Finding{Severity: Info, Code: CodeEntry, Line: fe.Line, Entry: e.Name, Field: fe.Field, Version: fe.Old,
+				Nonce: e.OldNonce, Clusters: e.Clusters, Msg: string(fe.Field) + " is " + fe.Old}
+			found = append(found, entry)
+			if !p.isString(e.Index, fe.Field) {
+				w := entry
+				w.Severity, w.Code = Warning, CodeNumber
+				w.Msg = "version " + fe.Old + " is not a string to Fleet: the chart gets " + f.read(e.Index, fe.Field)
+				w.Hint = `write it in quotes: "` + fe.Old + `"`
+				found = append(found, w)
+			}
+		}
+	}
+	return found
+}
+
+// read is what Fleet makes of a field in an entry.
+func (f *File) read(at int, fl Field) string {
+	v, _ := lookup(toTree(f.spec.TargetCustomizations[at].options), fl.path())
+	return text(v)
+}
+
+// notDeployed shows the ring's clusters that do not get the bundle, by the reason.
+func (f *File) notDeployed(view *View, c Change) []Finding {
+	byReason := map[string][]string{}
+	for _, cl := range c.Ring {
+		if e := view.effect(cl); !e.Deployed {
+			byReason[e.Why] = append(byReason[e.Why], cl.Name)
+		}
+	}
+	var found []Finding
+	for why, names := range byReason {
+		found = append(found, Finding{Severity: Info, Code: CodeNotDeployed, Clusters: sorted(names), Msg: why})
+	}
+	slices.SortFunc(found, func(a, b Finding) int { return cmp.Compare(a.Msg, b.Msg) })
+	return found
+}
+
+// valuesFrom warns of values that the agent fetches on the cluster: they override all others, unseen.
+func (f *File) valuesFrom() []Finding {
+	var found []Finding
+	warn := func(h *helm, entry string, line int) {
+		if h != nil && len(h.ValuesFrom) > 0 {
+			found = append(found, Finding{Severity: Warning, Code: CodeValuesFrom, Entry: entry, Line: line,
+				Msg:  "helm.valuesFrom takes values from a ConfigMap or Secret on the cluster; they override the version if they have it",
+				Hint: "keep the version out of them"})
+		}
+	}
+	warn(f.spec.Helm, "", f.keyLine("helm"))
+	for i, t := range f.spec.TargetCustomizations {
+		warn(t.Helm, f.entryName(i), f.entryLine(i))
+	}
+	return found
+}
