@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -95,7 +94,10 @@ func (p *pod) run(ctx context.Context, c corev1.Container) (said string, err err
 	}
 	local := p.paths(c.VolumeMounts)
 	cmd := exec.CommandContext(ctx, p.lab.program("fleetcli"), local.all(words[1:])...)
-	cmd.Dir = local.one(cmp.Or(c.WorkingDir, p.root))
+	cmd.Dir = p.root
+	if c.WorkingDir != "" {
+		cmd.Dir = local.one(c.WorkingDir)
+	}
 	cmd.Env = append(environment(p.lab.dir), "KUBECONFIG="+p.lab.Kubeconfig(), "TMPDIR="+local.one("/tmp"))
 	for _, e := range c.Env {
 		cmd.Env = append(cmd.Env, e.Name+"="+local.one(e.Value))
@@ -103,7 +105,11 @@ func (p *pod) run(ctx context.Context, c corev1.Container) (said string, err err
 	// A deleted Job gets the signal that a deleted pod would.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := cmd.CombinedOutput()
-	return tail(string(out), maxMessage), err
+	said = tail(string(out), maxMessage)
+	if err != nil && said == "" {
+		said = err.Error()
+	}
+	return said, err
 }
 
 // pathMap says where the paths that a container sees lie on this machine; the longest first.

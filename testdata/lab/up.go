@@ -95,8 +95,11 @@ func (l *Lab) abandon(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// prepare makes the folder and all in it that no process is needed for.
+// prepare makes the folder and all in it that no process is needed for. The logs of a lab that failed to start go.
 func (l *Lab) prepare(ctx context.Context, clusters []Cluster) error {
+	if err := os.RemoveAll(l.path("logs")); err != nil {
+		return err
+	}
 	for _, d := range []string{"bin", "logs", "home", "tmp", "git", "jobs", manager} {
 		if err := os.MkdirAll(l.path(d), 0o755); err != nil {
 			return err
