@@ -34,14 +34,13 @@ func Fold(s *State, events []Event) *State {
 func create(e Event, c Created) *State {
 	s := &State{
 		ID: e.Rollout, Scope: c.Scope, Rings: c.Rings, Plan: c.Plan, Options: c.Options,
-		Phase: Pending, Pending: map[string]Action{},
+		Phase:     Pending,
 		StartedBy: e.Actor, Link: c.Link, StartedAt: e.At,
 	}
 	for _, n := range c.Steps {
 		s.Steps = append(s.Steps, &StepState{
 			Ring: n.Ring, Target: n.Target, Needs: n.Needs, Wave: n.Wave, Policy: n.Policy,
 			To: n.To, Known: n.Known, Floor: n.Floor, Phase: StepWaiting,
-			Clusters: map[rings.ClusterName]*ClusterState{}, Counts: map[ClusterPhase]int{},
 		})
 	}
 	return s
@@ -62,7 +61,7 @@ func (s *State) apply(e Event) {
 	case Asked:
 		s.asked(b.Action, e.At)
 	case Dropped:
-		delete(s.Pending, b.Action)
+		s.dropped(b.Action)
 	case StepStarted:
 		s.step(b.Ref).started(e.At)
 	case StepHeld:
@@ -135,6 +134,9 @@ func (st *StepState) observed(f Fact, at time.Time) {
 
 // cluster returns the cluster's state, made when it is new.
 func (st *StepState) cluster(name rings.ClusterName, at time.Time) *ClusterState {
+	if st.Clusters == nil {
+		st.Clusters = map[rings.ClusterName]*ClusterState{}
+	}
 	c := st.Clusters[name]
 	if c == nil {
 		c = &ClusterState{Phase: ClusterWaiting, Since: at}
@@ -147,6 +149,9 @@ func (s *State) asked(a Action, at time.Time) {
 	a.AskedAt, a.Items = at, slices.Clone(a.Items)
 	for i, item := range a.Items {
 		a.Items[i].Labels = s.step(Ref{a.Ring, item.Service}).unexplained()
+	}
+	if s.Pending == nil {
+		s.Pending = map[string]Action{}
 	}
 	s.Pending[a.ID] = a
 	s.Actions++
@@ -161,8 +166,9 @@ func (s *State) answered(o Outcome) {
 		return
 	}
 	delete(s.Pending, o.Action)
-	if a.Kind == ActClaim && o.Result == OK {
-		s.Claimed = true
+	if a.Kind == ActClaim {
+		s.Claimed = o.Result == OK
+		s.ClaimTries++
 	}
 	for _, item := range a.Items {
 		s.step(Ref{a.Ring, item.Service}).answered(a, item, o)
@@ -213,11 +219,31 @@ func (s *State) commanded(c Command) {
 	}
 }
 
-// driven forgets that the facts are complete: the new driver's watch says so.
+// dropped gives an action up. Whether a push took effect is not known then.
+func (s *State) dropped(id string) {
+	a := s.Pending[id]
+	delete(s.Pending, id)
+	if a.Kind != ActPublish {
+		return
+	}
+	for _, item := range a.Items {
+		st := s.step(Ref{a.Ring, item.Service})
+		st.Pushes, st.Doubt = st.Pushes+1, true
+	}
+}
+
+// driven forgets what was seen: it may be long ago, and what has gone since
+// is not reported. The new driver's watch says it all again.
 func (s *State) driven(at time.Time) {
-	s.DrivenAt = at
+	s.DrivenAt, s.Claimed, s.ClaimTries = at, false, 0
 	for _, st := range s.Steps {
+		if st.Phase.Ended() {
+			continue
+		}
 		st.Synced = false
+		for _, c := range st.Clusters {
+			c.Seen = nil
+		}
 	}
 }
 
@@ -262,6 +288,9 @@ func (st *StepState) turned(t ClusterTurned, at time.Time) {
 }
 
 func (st *StepState) count(p ClusterPhase, n int) {
+	if st.Counts == nil {
+		st.Counts = map[ClusterPhase]int{}
+	}
 	if st.Counts[p] += n; st.Counts[p] == 0 {
 		delete(st.Counts, p)
 	}

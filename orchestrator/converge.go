@@ -15,6 +15,9 @@ func (t *turn) converge(st *StepState) {
 		t.fail(st, f)
 		return
 	}
+	if !st.Synced {
+		return // nothing is judged before this driver has seen everything
+	}
 	t.takenUp(st)
 	t.judgeClusters(st)
 	if f, failed := t.failure(st); failed {
@@ -144,12 +147,8 @@ func sortedNames(set map[rings.ClusterName]bool) []rings.ClusterName {
 }
 
 // failure says why the step must end badly now, if it must: Fleet's own
-// errors, a cluster that failed, a ring without clusters, a deadline. Nothing
-// is judged before this driver has seen everything.
+// errors, a cluster that failed, a ring without clusters, a deadline.
 func (t *turn) failure(st *StepState) (Failure, bool) {
-	if !st.Synced {
-		return Failure{}, false
-	}
 	for _, check := range []func(*StepState) (Failure, bool){t.gitJob, t.targeting, t.failedCluster, t.emptied, t.late} {
 		if f, failed := check(st); failed {
 			return f, true
@@ -204,7 +203,7 @@ func (t *turn) failedCluster(st *StepState) (Failure, bool) {
 
 // emptied: all clusters left while the step ran. Empty is never success.
 func (t *turn) emptied(st *StepState) (Failure, bool) {
-	if len(st.Counts) > 0 || t.unplacedMember(st) {
+	if len(st.Counts) > 0 || st.unplacedMember() {
 		return Failure{}, false
 	}
 	return Failure{Code: CodeTargets, Words: fmt.Sprintf("no cluster of %s is left that runs it", st.Ring)}, true
@@ -215,7 +214,7 @@ func (t *turn) late(st *StepState) (Failure, bool) {
 	if t.now.Before(st.deadline()) {
 		return Failure{}, false
 	}
-	if st.TakenUpAt.IsZero() {
+	if st.TakenUpAt.IsZero() && st.ReadySince.IsZero() {
 		return Failure{Code: CodeUptake, Words: fmt.Sprintf("Fleet has not taken up commit %s within %s%s", short(st.Attempt.Commit), st.uptake(), st.fleetWords()),
 			Hint: fmt.Sprintf("kubectl -n %s describe gitrepo %s", t.s.Scope.Workspace, st.Target.GitRepo)}, true
 	}
@@ -264,8 +263,12 @@ func (st *StepState) fleetWords() string {
 }
 
 // deadline is until when the step may converge: from the push until Fleet
-// took it up, then until the clusters are ready.
+// took it up, then until the clusters are ready, then until the branch could
+// be read once more.
 func (st *StepState) deadline() time.Time {
+	if !st.ReadySince.IsZero() {
+		return st.ReadySince.Add(st.uptake())
+	}
 	if st.TakenUpAt.IsZero() {
 		return st.PublishedAt.Add(st.uptake())
 	}
@@ -284,7 +287,7 @@ func (st *StepState) expected() int {
 // converged is invariant 3: every expected cluster acknowledged our nonce, and
 // the branch was read after that and still says what we wrote.
 func (st *StepState) converged() bool {
-	return st.Synced && !st.ReadySince.IsZero() && !st.SurveyedAt.Before(st.ReadySince) && st.Survey.Commit != ""
+	return !st.ReadySince.IsZero() && !st.SurveyedAt.Before(st.ReadySince) && st.Survey.Commit != "" && !st.unplacedMember()
 }
 
 func (st *StepState) doneReason() string {
@@ -299,7 +302,7 @@ func (t *turn) wantsLook(st *StepState) (string, bool) {
 	switch {
 	case !st.ReadySince.IsZero() && st.SurveyedAt.Before(st.ReadySince):
 		return "all clusters are ready: does the branch still say so?", true
-	case t.unplacedMember(st):
+	case (t.all[st] || st.Tries > 0) && st.unplacedMember():
 		return "a cluster joined: is the service deployed there?", true
 	case t.unplacedCommit(st):
 		return "Fleet shows a commit that is not known", true
@@ -308,10 +311,7 @@ func (t *turn) wantsLook(st *StepState) (string, bool) {
 }
 
 // unplacedMember reports whether a member of the ring is unknown to the survey.
-func (t *turn) unplacedMember(st *StepState) bool {
-	if !t.all[st] && st.Tries == 0 {
-		return false
-	}
+func (st *StepState) unplacedMember() bool {
 	return slices.ContainsFunc(st.Members, func(name rings.ClusterName) bool {
 		_, known := st.expects(name)
 		return !known

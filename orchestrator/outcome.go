@@ -46,21 +46,19 @@ func (t *turn) each(a Action, o Outcome, f func(*StepState, Item, Outcome)) {
 	}
 }
 
+// claimed acts on the answer about the claim; one that could not be had for
+// now is asked for again.
 func (t *turn) claimed(o Outcome) {
+	f := Failure{Code: o.Code, Words: o.Words, Hint: o.Hint}
 	switch {
 	case o.Result == OK && o.Words != "":
 		t.emit(Warned{Words: o.Words})
 	case o.Result == Refused:
-		t.endFailed(Failure{Code: o.Code, Words: o.Words, Hint: o.Hint})
-	case o.Result != OK && t.now.Sub(t.s.StartedAt) > t.s.Steps[0].uptake():
-		t.endFailed(Failure{Code: CodeUnreach, Words: "the claim on the ring could not be taken: " + o.Words, Hint: o.Hint})
-	case o.Result != OK:
-		t.ask(Action{Kind: ActClaim, Ring: t.s.Rings[0], Reason: "again: " + o.Words, After: t.now.Add(5 * time.Second)})
+		t.emit(Ended{Phase: Failed, Failure: &f})
+	case o.Result != OK && t.now.Sub(t.s.DrivenAt) > t.s.Steps[0].uptake():
+		f.Code, f.Words = CodeUnreach, "the claim on the ring could not be taken: "+o.Words
+		t.emit(Ended{Phase: Failed, Failure: &f})
 	}
-}
-
-func (t *turn) endFailed(f Failure) {
-	t.emit(Ended{Phase: Failed, Failure: &f})
 }
 
 func (t *turn) surveyed(st *StepState, _ Item, o Outcome) {

@@ -62,19 +62,20 @@ const (
 // State is a rollout: the fold of its events by [Apply], and nothing else.
 // It is not safe for concurrent use; whoever holds it owns all it points to.
 type State struct {
-	ID       ID                                  `json:"id"`
-	Scope    Scope                               `json:"scope"`
-	Rings    []rings.RingName                    `json:"rings"`
-	Plan     map[rings.ServiceName]rings.Version `json:"plan"` // the snapshot
-	Options  Options                             `json:"options"`
-	Phase    Phase                               `json:"phase"`
-	Failure  *Failure                            `json:"failure,omitempty"`  // first failure; set before Phase is Failed when running steps may still finish
-	Cancel   *Cancel                             `json:"cancel,omitempty"`   // set before Phase is Cancelled while a push is under way
-	Steps    []*StepState                        `json:"steps"`              // ring by ring, wave by wave
-	Pending  map[string]Action                   `json:"pending,omitempty"`  // asked for, not answered
-	Actions  int                                 `json:"actions,omitempty"`  // asked for so far; the next one gets this number plus 1 in its id
-	Claimed  bool                                `json:"claimed,omitempty"`  // the claim of the ring was granted (or cannot be had and was warned of)
-	Warnings []string                            `json:"warnings,omitempty"` // each once, for people
+	ID         ID                                  `json:"id"`
+	Scope      Scope                               `json:"scope"`
+	Rings      []rings.RingName                    `json:"rings"`
+	Plan       map[rings.ServiceName]rings.Version `json:"plan"` // the snapshot
+	Options    Options                             `json:"options"`
+	Phase      Phase                               `json:"phase"`
+	Failure    *Failure                            `json:"failure,omitempty"` // first failure; set before Phase is Failed when running steps may still finish
+	Cancel     *Cancel                             `json:"cancel,omitempty"`  // set before Phase is Cancelled while a push is under way
+	Steps      []*StepState                        `json:"steps"`             // ring by ring, wave by wave
+	Pending    map[string]Action                   `json:"pending,omitempty"` // asked for, not answered
+	Actions    int                                 `json:"actions,omitempty"` // asked for so far; the next one gets this number plus 1 in its id
+	Claimed    bool                                `json:"claimed,omitempty"` // the claim of the ring was granted to this driver (or cannot be had, and was warned of)
+	ClaimTries int                                 `json:"claimTries,omitempty"`
+	Warnings   []string                            `json:"warnings,omitempty"` // each once, for people
 
 	StartedBy  string    `json:"startedBy"`
 	Link       string    `json:"link,omitempty"`

@@ -91,7 +91,7 @@ func (t *turn) take(in Input) {
 		return
 	}
 	if in.Taken {
-		t.emit(Driven{})
+		t.taken()
 	}
 	for _, c := range in.Commands {
 		t.emitBy(c.By, Commanded{c})
@@ -101,6 +101,17 @@ func (t *turn) take(in Input) {
 	}
 	for _, f := range in.Facts {
 		t.fact(f)
+	}
+}
+
+// taken begins a new driver's part. A push that the last one left behind is
+// not repeated blindly: it is given up, and the branch is looked at first.
+func (t *turn) taken() {
+	t.emit(Driven{})
+	for _, id := range t.pendingIDs() {
+		if k := t.s.Pending[id].Kind; k == ActPublish || k == ActClaim {
+			t.emit(Dropped{Action: id})
+		}
 	}
 }
 
@@ -116,7 +127,7 @@ func (t *turn) fact(f Fact) {
 
 // mark remembers what must be judged again because of the fact.
 func (t *turn) mark(st *StepState, f Fact) {
-	if f.Members != nil {
+	if f.Members != nil || f.Synced {
 		t.all[st] = true
 	}
 	if f.Deployment != nil {
@@ -156,18 +167,37 @@ func (t *turn) advance() {
 		t.cancel()
 	case t.s.Phase == Pending:
 		t.emit(Started{})
-		t.claim("")
+		t.claim()
 	default:
+		t.claim()
 		t.steps()
 		t.finish()
 	}
 }
 
-// cancel ends the rollout as soon as no push is under way: its answer is
-// waited for, so that the record says what is on the branch.
+// claim asks for the ring's claim when this driver does not hold it.
+func (t *turn) claim() {
+	if t.s.Claimed {
+		return
+	}
+	for _, a := range t.s.Pending {
+		if a.Kind == ActClaim {
+			return
+		}
+	}
+	a := Action{Kind: ActClaim, Ring: t.s.Rings[0], Reason: "no other store may roll out on the same ring"}
+	if t.s.ClaimTries > 0 {
+		a.After = t.now.Add(backoff(t.s.ClaimTries))
+	}
+	t.ask(a)
+}
+
+// cancel ends the rollout as soon as no push of this driver is under way: its
+// answer is waited for, so that the record says what is on the branch. A push
+// that an earlier driver left behind is not repeated.
 func (t *turn) cancel() {
-	for _, id := range t.pendingIDs() {
-		if t.s.Pending[id].Kind == ActPublish {
+	for _, a := range t.s.Pending {
+		if a.Kind == ActPublish {
 			return
 		}
 	}
@@ -184,13 +214,6 @@ func (t *turn) pendingIDs() []string {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-func (t *turn) claim(why string) {
-	if why == "" {
-		why = "no other store may roll out on the same ring"
-	}
-	t.ask(Action{Kind: ActClaim, Ring: t.s.Rings[0], Reason: why})
 }
 
 // ask makes an action pending.

@@ -1,0 +1,149 @@
+package orchestrator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rollout/rings"
+)
+
+// Explain says in one line why the rollout stands where it stands, with the
+// numbers, as of now.
+func (s *State) Explain(now time.Time) string {
+	switch {
+	case s.Phase == Succeeded:
+		return s.successWords()
+	case s.Phase == Failed:
+		return s.failureWords()
+	case s.Phase == Cancelled:
+		return s.cancelWords()
+	case s.Cancel != nil:
+		return "cancelled; waiting for the answer of a push that is under way"
+	case !s.Claimed:
+		return "waiting for the claim on " + string(s.Rings[0])
+	}
+	var parts []string
+	if s.Failure != nil {
+		parts = append(parts, "nothing new starts: "+s.failureWords())
+	}
+	for _, st := range s.Steps {
+		if !st.Phase.Ended() && st.Phase != StepWaiting {
+			parts = append(parts, string(st.Target.Service)+": "+st.Explain(now))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (s *State) successWords() string {
+	changed := 0
+	for _, st := range s.Steps {
+		if st.Phase == StepDone && st.Attempt.Ours {
+			changed++
+		}
+	}
+	if changed == 0 {
+		return "nothing to change"
+	}
+	return fmt.Sprintf("%d of %d services changed on %s", changed, len(s.Steps), s.Rings[0])
+}
+
+func (s *State) failureWords() string {
+	if s.Failure == nil {
+		return ""
+	}
+	if s.Failure.Service == "" {
+		return s.Failure.Words
+	}
+	return string(s.Failure.Service) + ": " + s.Failure.Words
+}
+
+func (s *State) cancelWords() string {
+	if s.Cancel == nil {
+		return "cancelled"
+	}
+	if s.Cancel.Reason == "" {
+		return "cancelled by " + s.Cancel.By
+	}
+	return fmt.Sprintf("cancelled by %s: %s", s.Cancel.By, s.Cancel.Reason)
+}
+
+// Explain says in one line why the step stands where it stands, as of now.
+func (st *StepState) Explain(now time.Time) string {
+	switch st.Phase {
+	case StepWaiting:
+		return "waiting for " + joinNames(st.Needs)
+	case StepSurveying:
+		return st.reading()
+	case StepPublishing:
+		return fmt.Sprintf("publishing %s%s", st.To, st.trouble())
+	case StepConverging:
+		return st.converging(now)
+	}
+	return st.Reason
+}
+
+func (st *StepState) reading() string {
+	if st.Survey != nil {
+		return "waiting for Fleet's present state"
+	}
+	return "reading " + st.Target.Repo + st.trouble()
+}
+
+func (st *StepState) trouble() string {
+	if st.Words == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (try %d: %s)", st.Tries+st.Pushes+1, st.Words)
+}
+
+func (st *StepState) converging(now time.Time) string {
+	left := "deadline in " + Duration(st.deadline().Sub(now))
+	switch {
+	case !st.Synced:
+		return "waiting for Fleet's present state"
+	case st.TakenUpAt.IsZero():
+		return fmt.Sprintf("waiting for Fleet to take up commit %s%s, %s", short(st.Attempt.Commit), st.fleetWords(), left)
+	case !st.ReadySince.IsZero():
+		return "all clusters are ready, reading the branch once more" + st.trouble()
+	}
+	return fmt.Sprintf("waiting for %d of %d clusters: %s, %s", st.expected()-st.Counts[ClusterReady], st.expected(), st.worst(now), left)
+}
+
+// worst names the clusters that are not ready, at most three.
+func (st *StepState) worst(now time.Time) string {
+	var out []string
+	for _, name := range st.everyCluster() {
+		c := st.Clusters[name]
+		if c == nil || !c.Expected || c.Phase == ClusterReady {
+			continue
+		}
+		if len(out) == 3 {
+			return strings.Join(append(out, "..."), "; ")
+		}
+		out = append(out, fmt.Sprintf("%s %s for %s: %s", name, c.Phase, Duration(now.Sub(c.Since)), c.Reason))
+	}
+	return strings.Join(out, "; ")
+}
+
+// Duration is how durations are shown to people: whole seconds, no zero parts.
+func Duration(d time.Duration) string {
+	s := max(d, 0).Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func joinNames(names []rings.ServiceName) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,450 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// LeaseTTL is how long a driver that is gone keeps others waiting.
+	LeaseTTL = 10 * time.Second
+	// renewEvery leaves two more tries before the lease runs out.
+	renewEvery = 3 * time.Second
+)
+
+// Runner drives rollouts: a thin shell around [Step]. In order, and again and
+// again, it
+//
+//  1. takes what came in: facts, outcomes, commands, the time;
+//  2. steps every rollout that is touched;
+//  3. appends all the events in one transaction;
+//  4. starts the actions that became pending, which run beside it, one at a
+//     time for a repository, each with a deadline, and come back as inputs.
+//
+// It has no opinion about rollouts. What was pending when a driver ended is
+// started again by the next, so a kill at any point loses nothing.
+//
+// The fields are set before Drive is called and not changed after. A Runner is
+// used for one Drive at a time.
+type Runner struct {
+	Store     Store
+	Publisher Publisher
+	Fleet     Fleet
+	Claim     Claim
+	Clock     Clock
+	Driver    Driver
+	Log       *slog.Logger // nil: nothing is logged
+	// Notify, if set, is called by the Runner's goroutine with each driven
+	// rollout's state after its events are on disk. It must not keep or change
+	// the state, and should be quick.
+	Notify func(*State, []Event)
+
+	mail    *mailbox
+	driven  map[ID]*driven
+	unsaved []Batch
+	look    bool // other live rollouts may be there
+	errs    map[ID]error
+	queues  map[[2]string]*sync.Mutex
+	workers sync.WaitGroup
+}
+
+// driven is one rollout that this Runner holds the lease of.
+type driven struct {
+	state  *State
+	lease  Lease
+	stop   context.CancelFunc // ends its watch and its actions
+	ctx    context.Context
+	wake   time.Time
+	begun  map[string]bool // actions that are running
+	unread bool            // its commands must be looked at
+}
+
+// Until says when Drive ends.
+type Until int
+
+// Ends of Drive: when the named rollouts have ended, when no rollout of the
+// store is live, or only with its context.
+const (
+	UntilEnded Until = iota
+	UntilIdle
+	Forever
+)
+
+// Drive takes the leases of the rollouts and moves them on. With UntilEnded
+// it drives exactly the named ones and returns when all have ended; otherwise
+// all live rollouts of the store that nobody drives, those named and those
+// that appear later. It returns nil when its end is reached, ctx.Err() when
+// ctx ends (the leases are then free at once), a [LeasedError] when a named
+// rollout is driven elsewhere, and the reason when a rollout could not be
+// driven on (its lease was taken over, Fleet cannot be watched).
+func (r *Runner) Drive(ctx context.Context, until Until, ids ...ID) error {
+	r.reset()
+	run, cancel := context.WithCancel(ctx)
+	defer r.leave()
+	defer cancel()
+	for _, id := range ids {
+		if err := r.takeUp(run, id); err != nil {
+			return err
+		}
+	}
+	return r.loop(run, until)
+}
+
+func (r *Runner) reset() {
+	r.mail, r.driven, r.unsaved = newMailbox(), map[ID]*driven{}, nil
+	r.look, r.errs, r.queues = true, map[ID]error{}, map[[2]string]*sync.Mutex{}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// takeUp takes a rollout's lease, reads it, and begins to watch.
+func (r *Runner) takeUp(ctx context.Context, id ID) error {
+	lease, err := r.Store.Acquire(ctx, id, r.Driver, r.Clock.Now(), LeaseTTL)
+	if err != nil {
+		return err
+	}
+	state, err := r.Store.Rollout(ctx, id)
+	if err != nil {
+		return errors.Join(err, r.Store.Release(ctx, lease))
+	}
+	d := &driven{state: state, lease: lease, begun: map[string]bool{}, unread: true}
+	d.ctx, d.stop = context.WithCancel(ctx)
+	r.driven[id] = d
+	r.mail.put(id, func(l *letters) { l.input.Taken = true })
+	if !state.Phase.Ended() {
+		r.watch(d)
+	}
+	return nil
+}
+
+// watch sends the facts about a rollout's services to the mailbox until the
+// rollout is let go.
+func (r *Runner) watch(d *driven) {
+	w := Watch{Scope: d.state.Scope, Ring: d.state.Rings[0]}
+	for _, st := range d.state.Steps {
+		w.Targets = append(w.Targets, st.Target)
+	}
+	id, ctx := d.state.ID, d.ctx
+	r.workers.Go(func() {
+		err := r.Fleet.Watch(ctx, w, func(facts []Fact) { r.mail.facts(id, facts) })
+		if err != nil && ctx.Err() == nil {
+			r.mail.failed(id, fmt.Errorf("watch Fleet for rollout %q: %w", id, err))
+		}
+	})
+}
+
+// loop is the Runner's goroutine.
+func (r *Runner) loop(ctx context.Context, until Until) error {
+	changes := r.Store.Changes(ctx)
+	renew := r.after(renewEvery)
+	defer func() { renew.stop() }()
+	for {
+		if err := r.adopt(ctx, until); err != nil {
+			return err
+		}
+		if done, err := r.round(ctx, until); done || err != nil {
+			return err
+		}
+		wake := r.timer()
+		select {
+		case <-ctx.Done():
+		case <-r.mail.ready:
+		case <-wake.c:
+		case <-changes:
+			r.unread()
+		case <-renew.c:
+			r.look = true // a lease of another driver may have run out
+			renew = r.after(renewEvery)
+			r.renew(ctx)
+		}
+		wake.stop()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// alarm is a timer of the Clock.
+type alarm struct {
+	c    <-chan time.Time
+	stop func()
+}
+
+func (r *Runner) after(d time.Duration) alarm {
+	c, stop := r.Clock.After(d)
+	return alarm{c, stop}
+}
+
+// timer is set for the earliest moment at which a rollout wants to be asked.
+func (r *Runner) timer() alarm {
+	var next time.Time
+	for _, d := range r.driven {
+		if !d.wake.IsZero() && (next.IsZero() || d.wake.Before(next)) {
+			next = d.wake
+		}
+	}
+	if len(r.unsaved) > 0 {
+		next = r.Clock.Now().Add(time.Second)
+	}
+	if next.IsZero() {
+		return alarm{stop: func() {}}
+	}
+	return r.after(max(0, next.Sub(r.Clock.Now())))
+}
+
+// unread makes the next round read the commands of every driven rollout, and
+// look for new ones.
+func (r *Runner) unread() {
+	r.look = true
+	for _, d := range r.driven {
+		d.unread = true
+	}
+}
+
+// adopt takes up the live rollouts that nobody drives, unless only the named
+// ones are wanted.
+func (r *Runner) adopt(ctx context.Context, until Until) error {
+	if until == UntilEnded || !r.look {
+		return nil
+	}
+	r.look = false
+	live, err := r.Store.Live(ctx)
+	if err != nil {
+		return fmt.Errorf("look for live rollouts: %w", err)
+	}
+	for _, id := range live {
+		if r.driven[id] != nil || r.errs[id] != nil {
+			continue
+		}
+		if err := r.takeUp(ctx, id); err != nil && !errors.Is(err, ErrLeased) {
+			return fmt.Errorf("take up rollout %q: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// round is one turn of the loop: read, step, append, act. It reports whether
+// the Runner's end is reached.
+func (r *Runner) round(ctx context.Context, until Until) (bool, error) {
+	if len(r.unsaved) == 0 {
+		if err := r.stepAll(ctx); err != nil {
+			return false, err
+		}
+	}
+	if err := r.save(ctx); err != nil {
+		return false, err
+	}
+	return r.finished(until)
+}
+
+// finished lets go of what has ended and says whether Drive is done.
+func (r *Runner) finished(until Until) (bool, error) {
+	if len(r.driven) > 0 {
+		return false, nil
+	}
+	switch until {
+	case UntilEnded:
+		return true, r.err()
+	case UntilIdle:
+		live, err := r.Store.Live(context.Background())
+		return err == nil && len(live) == len(r.errs), errors.Join(err, r.err())
+	}
+	return false, nil
+}
+
+// err joins what ended the driving of single rollouts, in the order of ids.
+func (r *Runner) err() error {
+	ids := make([]ID, 0, len(r.errs))
+	for id := range r.errs {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	var all []error
+	for _, id := range ids {
+		all = append(all, r.errs[id])
+	}
+	return errors.Join(all...)
+}
+
+// stepAll steps every rollout that has input or whose time has come.
+func (r *Runner) stepAll(ctx context.Context) error {
+	mail := r.mail.take()
+	now := r.Clock.Now()
+	for id, d := range r.driven {
+		l := mail[id]
+		if l == nil {
+			l = &letters{}
+		}
+		if l.err != nil {
+			r.abandon(id, l.err)
+			continue
+		}
+		if err := r.readCommands(ctx, d, l); err != nil {
+			return err
+		}
+		due := !d.wake.IsZero() && !d.wake.After(now)
+		if due || l.input.Taken || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
+			r.step(d, l.input, now)
+		}
+	}
+	return nil
+}
+
+// readCommands adds the commands that wait in the store.
+func (r *Runner) readCommands(ctx context.Context, d *driven, l *letters) error {
+	if !d.unread {
+		return nil
+	}
+	commands, err := r.Store.Commands(ctx, d.state.ID)
+	if err != nil {
+		return fmt.Errorf("read the commands for rollout %q: %w", d.state.ID, err)
+	}
+	d.unread, l.input.Commands = false, commands
+	return nil
+}
+
+func (r *Runner) step(d *driven, in Input, now time.Time) {
+	in.Now = now
+	decision := Step(d.state, in, r.Driver.Name)
+	d.wake = decision.Wake
+	for _, o := range in.Outcomes {
+		delete(d.begun, o.Action)
+	}
+	if len(decision.Events) == 0 && len(in.Commands) == 0 && !d.state.Phase.Ended() {
+		return
+	}
+	b := Batch{Lease: d.lease, Events: decision.Events, State: d.state}
+	for _, c := range in.Commands {
+		b.Consumed = append(b.Consumed, c.Seq)
+	}
+	r.unsaved = append(r.unsaved, b)
+}
+
+// save appends what was decided; only then is it told and acted on. What
+// cannot be written now is tried again, until the leases have run out.
+func (r *Runner) save(ctx context.Context) error {
+	if len(r.unsaved) == 0 {
+		return nil
+	}
+	err := r.Store.Append(ctx, r.unsaved)
+	var fenced *FencedError
+	switch {
+	case errors.As(err, &fenced):
+		r.fenced(fenced)
+		return r.save(ctx)
+	case err != nil && r.expired():
+		return fmt.Errorf("write the journal: %w", err)
+	case err != nil:
+		r.Log.Warn("the journal cannot be written, trying again", "err", err)
+		return nil
+	}
+	saved := r.unsaved
+	r.unsaved = nil
+	for _, b := range saved {
+		r.saved(b)
+	}
+	return nil
+}
+
+// expired reports whether a lease of what is unsaved has run out, so that
+// another driver may have taken over.
+func (r *Runner) expired() bool {
+	now := r.Clock.Now()
+	return slices.ContainsFunc(r.unsaved, func(b Batch) bool { return now.After(r.driven[b.Lease.Rollout].lease.Expires) })
+}
+
+func (r *Runner) fenced(f *FencedError) {
+	for _, id := range f.Rollouts {
+		r.abandon(id, fmt.Errorf("rollout %q: %w", id, ErrFenced))
+	}
+	r.unsaved = slices.DeleteFunc(r.unsaved, func(b Batch) bool { return slices.Contains(f.Rollouts, b.Lease.Rollout) })
+}
+
+// saved tells of a batch that is on disk, and starts what is pending.
+func (r *Runner) saved(b Batch) {
+	d := r.driven[b.Lease.Rollout]
+	if r.Notify != nil {
+		r.Notify(d.state, b.Events)
+	}
+	if d.state.Phase.Ended() {
+		r.release(d)
+		return
+	}
+	for _, a := range d.state.Pending {
+		if !d.begun[a.ID] {
+			d.begun[a.ID] = true
+			r.begin(d, a)
+		}
+	}
+}
+
+// abandon stops driving a rollout without touching it.
+func (r *Runner) abandon(id ID, err error) {
+	if d := r.driven[id]; d != nil {
+		d.stop()
+		delete(r.driven, id)
+		r.errs[id] = err
+		r.Log.Error("rollout is not driven on", "rollout", id, "err", err)
+	}
+}
+
+// release lets go of a rollout that has ended: the claim and the lease.
+func (r *Runner) release(d *driven) {
+	d.stop()
+	delete(r.driven, d.state.ID)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.Claim.Release(ctx, d.state.Scope, d.state.Rings[0]); err != nil {
+		r.Log.Warn("the claim stays until it runs out", "rollout", d.state.ID, "err", err)
+	}
+	if err := r.Store.Release(ctx, d.lease); err != nil {
+		r.Log.Warn("the lease stays until it runs out", "rollout", d.state.ID, "err", err)
+	}
+}
+
+// renew extends the leases; one that was lost ends the driving of its rollout.
+func (r *Runner) renew(ctx context.Context) {
+	held := make([]Lease, 0, len(r.driven))
+	for _, d := range r.driven {
+		held = append(held, d.lease)
+	}
+	if len(held) == 0 {
+		return
+	}
+	kept, err := r.Store.Renew(ctx, held, r.Clock.Now(), LeaseTTL)
+	if err != nil {
+		r.Log.Warn("the leases cannot be renewed, trying again", "err", err)
+		return
+	}
+	lost := &FencedError{}
+	for _, l := range held {
+		if i := slices.IndexFunc(kept, func(k Lease) bool { return k.Rollout == l.Rollout }); i >= 0 {
+			r.driven[l.Rollout].lease = kept[i]
+			continue
+		}
+		lost.Rollouts = append(lost.Rollouts, l.Rollout)
+	}
+	r.fenced(lost)
+}
+
+// leave ends everything that Drive began: the watches, the actions, the
+// leases of rollouts that are still live.
+func (r *Runner) leave() {
+	for _, d := range r.driven {
+		d.stop()
+	}
+	r.workers.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, d := range r.driven {
+		if err := r.Store.Release(ctx, d.lease); err != nil {
+			r.Log.Warn("the lease stays until it runs out", "rollout", d.state.ID, "err", err)
+		}
+	}
+}
