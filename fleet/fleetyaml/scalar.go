@@ -86,7 +86,7 @@ func tokenEnd(src []byte, i int, n *yaml.Node) (int, bool) {
 	}
 	for j := i + 1; j < len(src); j++ {
 		switch {
-		case breakWidth(src[j:]) > 0:
+		case breakWidth(src[j:]) > 0, src[j] == '\\' && breakWidth(src[j+1:]) > 0:
 			return 0, false
 		case quote == '"' && src[j] == '\\':
 			j++

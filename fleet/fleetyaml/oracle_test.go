@@ -1,0 +1,120 @@
+package fleetyaml_test
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"rollout/fleet/fleetyaml"
+)
+
+// checkOracle judges an edit without the package's own means: it decodes both texts into plain maps with yaml/v3, puts the
+// new values in by hand, and compares; and it compares the bytes line by line.
+func checkOracle(t *testing.T, f *fleetyaml.File, c fleetyaml.Change, src []byte, e *fleetyaml.Edit) {
+	t.Helper()
+	before, after := decode(t, src), decode(t, e.Bytes)
+	list, _ := before["targetCustomizations"].([]any)
+	for _, entry := range e.Entries {
+		m, ok := list[entry.Index].(map[string]any)
+		if !ok {
+			t.Fatalf("entry %d is not a mapping", entry.Index)
+		}
+		m["forceSyncGeneration"] = int(c.Nonce)
+		for _, fe := range entry.Fields {
+			put(t, m, strings.Split(string(fe.Field), "."), c.Version)
+		}
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("more or less than the edit changed (-want +got):\n%s", diff)
+	}
+	checkLines(t, src, e)
+	if e.Changed == bytes.Equal(src, e.Bytes) {
+		t.Errorf("Changed is %v, but the bytes say otherwise", e.Changed)
+	}
+}
+
+func decode(t *testing.T, src []byte) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := yaml.Unmarshal(src, &m); err != nil {
+		t.Fatalf("the oracle cannot read the file: %v", err)
+	}
+	return m
+}
+
+// put sets a value in nested maps that are there already, except for the last key of a list.
+func put(t *testing.T, tree any, path []string, value any) {
+	t.Helper()
+	for i, key := range path {
+		switch m := tree.(type) {
+		case map[string]any:
+			if i == len(path)-1 {
+				m[key] = value
+				return
+			}
+			tree = m[key]
+		case []any:
+			var at int
+			if _, err := fmt.Sscan(key, &at); err != nil {
+				t.Fatalf("%v: %v", path, err)
+			}
+			if i == len(path)-1 {
+				m[at] = value
+				return
+			}
+			tree = m[at]
+		default:
+			t.Fatalf("%v does not lead to a value", path)
+		}
+	}
+}
+
+// inlineNonce is a nonce that was added in flow style.
+var inlineNonce = regexp.MustCompile(`"?forceSyncGeneration"?: \d+, `)
+
+// checkLines asserts that, lines with the nonce's key aside, the only lines that differ are those that the edit names, and
+// that these differ only in the value.
+func checkLines(t *testing.T, src []byte, e *fleetyaml.Edit) {
+	t.Helper()
+	named := map[string]bool{}
+	old := splitLines(src)
+	for _, entry := range e.Entries {
+		for _, fe := range entry.Fields {
+			if fe.Line <= len(old) {
+				named[old[fe.Line-1]] = true
+			}
+		}
+	}
+	left := old
+	for _, line := range splitLines(e.Bytes) {
+		line = inlineNonce.ReplaceAllString(line, "")
+		if i := slices.Index(left, line); i >= 0 {
+			for _, gone := range left[:i] {
+				if !named[gone] && !strings.Contains(gone, "forceSyncGeneration") {
+					t.Errorf("line %q is gone", gone)
+				}
+			}
+			left = left[i+1:]
+		}
+	}
+	for _, gone := range left {
+		if !named[gone] && !strings.Contains(gone, "forceSyncGeneration") {
+			t.Errorf("line %q is gone", gone)
+		}
+	}
+}
+
+// splitLines splits as YAML does, empty lines included.
+func splitLines(b []byte) []string {
+	text := strings.ReplaceAll(strings.TrimPrefix(string(b), "\uFEFF"), "\r\n", "\n")
+	for _, br := range []string{"\r", "\u0085", "\u2028", "\u2029"} {
+		text = strings.ReplaceAll(text, br, "\n")
+	}
+	return strings.Split(text, "\n")
+}
