@@ -1,0 +1,52 @@
+# Everything that the README asks for. `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+LAB := testdata/lab
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 30s
+CLUSTERS ?= 4
+
+.PHONY: help build test e2e bench fuzz vet lab lab-down demo demo-down golden
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | column -t -s $$'\t'
+
+build: ## build bin/rollout
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/rollout ./cmd/rollout
+
+test: vet ## vet, staticcheck and all tests that need no Fleet, with the race detector
+	go test -race ./...
+	cd $(LAB) && go test . ./cmd/...
+
+vet:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt: $$(gofmt -l $$(git ls-files '*.go'))"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	cd $(LAB) && go vet ./...
+
+e2e: ## the tests on a real Fleet, which they build (once) and start themselves
+	cd $(LAB) && go run ./cmd/lab build
+	cd $(LAB) && go test -count=1 -timeout 40m -v ./e2e
+
+bench: ## the benchmarks behind the marks
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## fuzz the editor of fleet.yaml for FUZZTIME
+	go test -run '^$$' -fuzz FuzzEdit -fuzztime $(FUZZTIME) ./fleet/fleetyaml
+
+golden: ## rewrite all golden files; read the difference before you commit it
+	go test ./... -update
+
+lab: ## start a real Fleet with CLUSTERS clusters on this machine and leave it running
+	cd $(LAB) && go run ./cmd/lab build
+	cd $(LAB) && go run ./cmd/lab up --clusters $(CLUSTERS)
+
+lab-down: ## end exactly what `make lab` started
+	cd $(LAB) && go run ./cmd/lab down
+
+demo: build ## roll the sample application out in the lab, and leave it open to play with
+	$(LAB)/demo.sh
+
+demo-down: lab-down ## end the demo
