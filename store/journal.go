@@ -1,0 +1,120 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"rollout/orchestrator"
+)
+
+// Rollout implements [orchestrator.Store]. A rollout that is not there is a
+// [rings.UnknownError] that also wraps [orchestrator.ErrNotFound].
+func (db *DB) Rollout(ctx context.Context, id orchestrator.ID) (*orchestrator.State, error) {
+	var s *orchestrator.State
+	err := db.view(ctx, func(tx *bolt.Tx) error {
+		if _, err := getRow(tx, id); err != nil {
+			return err
+		}
+		var err error
+		s, err = load(tx, id)
+		return err
+	})
+	return s, err
+}
+
+// load folds the newest snapshot and the events after it.
+func load(tx *bolt.Tx, id orchestrator.ID) (*orchestrator.State, error) {
+	s, seq, err := loadSnapshot(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	return foldFrom(tx, id, s, seq)
+}
+
+// foldFrom applies the events after seq to s.
+func foldFrom(tx *bolt.Tx, id orchestrator.ID, s *orchestrator.State, seq uint64) (*orchestrator.State, error) {
+	err := eachEvent(tx, id, seq+1, func(e orchestrator.Event) (bool, error) {
+		if (e.Seq == 1) != (s == nil) {
+			return false, fmt.Errorf("%w: rollout %q does not begin with its first event", ErrCorrupt, id)
+		}
+		s = orchestrator.Apply(s, e)
+		return true, nil
+	})
+	if err == nil && s == nil {
+		err = fmt.Errorf("%w: rollout %q has no journal", ErrCorrupt, id)
+	}
+	return s, err
+}
+
+// Events returns the rollout's events from the sequence number on, at most
+// limit of them, 0 for all; none is no error.
+func (db *DB) Events(ctx context.Context, id orchestrator.ID, from uint64, limit int) ([]orchestrator.Event, error) {
+	var all []orchestrator.Event
+	err := db.view(ctx, func(tx *bolt.Tx) error {
+		if _, err := getRow(tx, id); err != nil {
+			return err
+		}
+		return eachEvent(tx, id, from, func(e orchestrator.Event) (bool, error) {
+			all = append(all, e)
+			return limit <= 0 || len(all) < limit, nil
+		})
+	})
+	return all, err
+}
+
+// journalOf returns the rollout's events, by number; nil when there are none.
+func journalOf(tx *bolt.Tx, id orchestrator.ID) *bolt.Bucket {
+	key, ok := rolloutKey(id)
+	if !ok {
+		return nil
+	}
+	return tx.Bucket(bucketJournal).Bucket(key)
+}
+
+// eachEvent calls fn with the events from the sequence number on, until it
+// returns false.
+func eachEvent(tx *bolt.Tx, id orchestrator.ID, from uint64, fn func(orchestrator.Event) (bool, error)) error {
+	j := journalOf(tx, id)
+	if j == nil {
+		return nil
+	}
+	c := j.Cursor()
+	for k, v := c.Seek(number(from)); k != nil; k, v = c.Next() {
+		e, err := decodeEvent(v)
+		if err != nil {
+			return fmt.Errorf("rollout %q: event %d: %w", id, numberOf(k), err)
+		}
+		e.Rollout, e.Seq = id, numberOf(k)
+		if more, err := fn(e); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastSeq returns the number of the rollout's last event.
+func lastSeq(tx *bolt.Tx, id orchestrator.ID) uint64 {
+	j := journalOf(tx, id)
+	if j == nil {
+		return 0
+	}
+	key, _ := j.Cursor().Last()
+	return numberOf(key)
+}
+
+// encodeEvent returns the event as it is stored.
+func encodeEvent(e orchestrator.Event) ([]byte, error) {
+	data, err := orchestrator.EncodeEvent(e)
+	if err != nil {
+		return nil, fmt.Errorf("rollout %q: event %d: %w", e.Rollout, e.Seq, err)
+	}
+	return data, nil
+}
+
+// decodeEvent is the reverse of encodeEvent.
+func decodeEvent(data []byte) (orchestrator.Event, error) {
+	return orchestrator.DecodeEvent(bytes.Clone(data))
+}

@@ -1,0 +1,329 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"rollout/orchestrator"
+	"rollout/rings"
+)
+
+var (
+	// ErrRingBusy is wrapped by [RingBusyError].
+	ErrRingBusy = errors.New("another rollout is live on the ring")
+	// ErrEnded is wrapped when the rollout has ended and takes no commands.
+	ErrEnded = errors.New("the rollout has ended")
+)
+
+// RingBusyError says which live rollout drives the ring.
+type RingBusyError struct {
+	ID   orchestrator.ID
+	Ring rings.RingName
+}
+
+// Error names the ring and the rollout.
+func (e *RingBusyError) Error() string {
+	return fmt.Sprintf("ring %q: rollout %q is live on it", e.Ring, e.ID)
+}
+
+// Unwrap returns ErrRingBusy.
+func (e *RingBusyError) Unwrap() error { return ErrRingBusy }
+
+// unknownRollout is an unknown name and also what the Store port promises.
+type unknownRollout struct{ *rings.UnknownError }
+
+func (e unknownRollout) Unwrap() []error {
+	return []error{e.UnknownError, orchestrator.ErrNotFound}
+}
+
+// Summary is a rollout in a list, without its steps.
+type Summary struct {
+	ID         orchestrator.ID                     `json:"id"`
+	App        rings.AppName                       `json:"app"`
+	Rings      []rings.RingName                    `json:"rings"`
+	Phase      orchestrator.Phase                  `json:"phase"`
+	Reason     string                              `json:"reason,omitempty"` // why it failed, or was cancelled
+	Versions   map[rings.ServiceName]rings.Version `json:"versions"`         // the plan
+	StartedBy  string                              `json:"startedBy"`
+	Link       string                              `json:"link,omitempty"`
+	StartedAt  time.Time                           `json:"startedAt"`
+	FinishedAt time.Time                           `json:"finishedAt,omitzero"`
+	// Lease is who drives it, or drove it last; nil when it has ended or when
+	// nobody ever did. It is not part of what is stored.
+	Lease *orchestrator.Lease `json:"-"`
+}
+
+// Filter says which rollouts to list; the zero value means all.
+type Filter struct {
+	App    rings.AppName   // "" for all
+	Ring   rings.RingName  // "" for all
+	Live   bool            // only those that have not ended
+	Limit  int             // at most so many; 0 for all
+	Before orchestrator.ID // only older ones than this: the Next of the page before
+}
+
+// Page is a part of a list of rollouts.
+type Page struct {
+	Rollouts []Summary
+	// Next is the Before of the next page; "" when there is none.
+	Next orchestrator.ID
+}
+
+// CreateRollout starts a rollout of the application and returns its id. first
+// gets the id and the application as it is now, and returns the rollout's first
+// event; its error is returned and nothing is written. It runs with the file
+// locked: it must be quick, must not use the store, and is called once. It is a
+// [RingBusyError] when a live rollout of the application has one of the rings.
+func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
+	first func(orchestrator.ID, *rings.Application) (orchestrator.Created, error),
+	actor string, now time.Time) (orchestrator.ID, error) {
+	var id orchestrator.ID
+	err := db.update(ctx, func(tx *bolt.Tx) error {
+		a, err := getApp(tx, app)
+		if err != nil {
+			return err
+		}
+		id = makeID(app, lastNumber(tx, app)+1)
+		created, err := first(id, a)
+		if err != nil {
+			return err
+		}
+		if err := checkRings(tx, app, created.Rings); err != nil {
+			return err
+		}
+		return insertRollout(tx, orchestrator.Event{Rollout: id, Seq: 1, At: now, Actor: actor, Body: created})
+	})
+	if err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+// lastNumber returns the largest number that a rollout of the application has.
+func lastNumber(tx *bolt.Tx, app rings.AppName) uint64 {
+	key := lastWithPrefix(tx.Bucket(bucketRollouts).Cursor(), pair(app, ""))
+	if key == nil {
+		return 0
+	}
+	return numberOf(key[len(app)+1:])
+}
+
+// lastWithPrefix moves to the last key that begins with the prefix, whose last
+// byte is 0, and returns it; nil when there is none.
+func lastWithPrefix(c *bolt.Cursor, prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	end[len(end)-1]++
+	if key := seekBefore(c, end); bytes.HasPrefix(key, prefix) {
+		return key
+	}
+	return nil
+}
+
+// seekBefore moves to the last key that is smaller than end, or with a nil end
+// to the last of all, and returns it; nil when there is none.
+func seekBefore(c *bolt.Cursor, end []byte) []byte {
+	var key []byte
+	if end != nil {
+		key, _ = c.Seek(end)
+	}
+	if key == nil {
+		key, _ = c.Last()
+		if end != nil && bytes.Compare(key, end) >= 0 {
+			return nil
+		}
+		return key
+	}
+	key, _ = c.Prev()
+	return key
+}
+
+func checkRings(tx *bolt.Tx, app rings.AppName, wanted []rings.RingName) error {
+	live, err := liveOf(tx, app)
+	if err != nil {
+		return err
+	}
+	for _, row := range live {
+		for _, ring := range wanted {
+			if slices.Contains(row.Rings, ring) {
+				return &RingBusyError{ID: row.ID, Ring: ring}
+			}
+		}
+	}
+	return nil
+}
+
+// insertRollout writes a rollout's first event and all that goes with it.
+func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
+	data, err := encodeEvent(e)
+	if err != nil {
+		return err
+	}
+	row := summarize(orchestrator.Apply(nil, e))
+	key, _ := rolloutKey(e.Rollout)
+	j, err := tx.Bucket(bucketJournal).CreateBucket(key)
+	if err != nil {
+		return fmt.Errorf("rollout %q: %w", e.Rollout, err)
+	}
+	order := timeKey(row.StartedAt, key)
+	_, err = put(tx.Bucket(bucketRollouts), key, row)
+	return errors.Join(err, j.Put(number(e.Seq), data),
+		tx.Bucket(bucketTimes).Put(order, nil), tx.Bucket(bucketLive).Put(order, nil))
+}
+
+// summarize is the row of the rollout.
+func summarize(s *orchestrator.State) Summary {
+	row := Summary{ID: s.ID, App: s.Scope.App, Rings: s.Rings, Versions: s.Plan,
+		StartedBy: s.StartedBy, Link: s.Link, StartedAt: s.StartedAt.UTC()}
+	row.advance(s)
+	return row
+}
+
+// advance takes over what changes while the rollout runs.
+func (row *Summary) advance(s *orchestrator.State) {
+	row.Phase, row.FinishedAt = s.Phase, s.FinishedAt
+	if !row.FinishedAt.IsZero() {
+		row.FinishedAt = row.FinishedAt.UTC()
+	}
+	switch {
+	case s.Failure != nil:
+		row.Reason = s.Failure.Words
+	case s.Cancel != nil:
+		row.Reason = s.Cancel.Reason
+	}
+}
+
+// Rollouts returns the rollouts that the filter lets through, newest first: of
+// one application by number, of all by the time they were started. An unknown
+// Before is a [rings.UnknownError]; nothing found is no error.
+func (db *DB) Rollouts(ctx context.Context, f Filter) (Page, error) {
+	var page Page
+	err := db.view(ctx, func(tx *bolt.Tx) error {
+		return eachNewest(tx, f, func(row Summary) (bool, error) {
+			if f.Limit > 0 && len(page.Rollouts) == f.Limit {
+				page.Next = page.Rollouts[f.Limit-1].ID
+				return false, nil
+			}
+			var err error
+			if !row.Phase.Ended() {
+				row.Lease, err = getLease(tx, row.ID)
+			}
+			page.Rollouts = append(page.Rollouts, row)
+			return true, err
+		})
+	})
+	return page, err
+}
+
+// eachNewest calls fn with the rows that the filter lets through, whatever its
+// limit, newest first, until fn returns false.
+func eachNewest(tx *bolt.Tx, f Filter, fn func(Summary) (bool, error)) error {
+	b, skip := bucketTimes, timeSize
+	switch {
+	case f.Live:
+		b = bucketLive
+	case f.App != "":
+		b, skip = bucketRollouts, 0
+	}
+	c := tx.Bucket(b).Cursor()
+	key, err := startOf(tx, c, f, skip)
+	for ; err == nil && key != nil; key, _ = c.Prev() {
+		if !bytes.HasPrefix(key[skip:], prefixOf(f.App)) {
+			if skip == 0 {
+				return nil
+			}
+			continue
+		}
+		row, err := getRow(tx, rolloutOf(key[skip:]))
+		if err != nil {
+			return err
+		}
+		if f.Ring != "" && !slices.Contains(row.Rings, f.Ring) {
+			continue
+		}
+		if more, err := fn(row); err != nil || !more {
+			return err
+		}
+	}
+	return err
+}
+
+// startOf moves to the newest rollout that the filter may let through.
+func startOf(tx *bolt.Tx, c *bolt.Cursor, f Filter, skip int) ([]byte, error) {
+	var end []byte
+	if f.Before != "" {
+		row, err := getRow(tx, f.Before)
+		if err != nil {
+			return nil, err
+		}
+		end, _ = rolloutKey(f.Before)
+		if skip > 0 {
+			end = timeKey(row.StartedAt, end)
+		}
+	} else if skip == 0 {
+		return lastWithPrefix(c, pair(f.App, "")), nil
+	}
+	return seekBefore(c, end), nil
+}
+
+// Summary returns the rollout as a list shows it.
+func (db *DB) Summary(ctx context.Context, id orchestrator.ID) (Summary, error) {
+	var row Summary
+	err := db.view(ctx, func(tx *bolt.Tx) (err error) {
+		if row, err = getRow(tx, id); err == nil && !row.Phase.Ended() {
+			row.Lease, err = getLease(tx, id)
+		}
+		return err
+	})
+	return row, err
+}
+
+// Live returns the rollouts that have not ended, oldest first.
+func (db *DB) Live(ctx context.Context) ([]orchestrator.ID, error) {
+	var ids []orchestrator.ID
+	err := db.view(ctx, func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketLive).ForEach(func(key, _ []byte) error {
+			ids = append(ids, rolloutOf(key[timeSize:]))
+			return nil
+		})
+	})
+	return ids, err
+}
+
+// liveOf returns the application's live rollouts, newest first.
+func liveOf(tx *bolt.Tx, app rings.AppName) ([]Summary, error) {
+	var rows []Summary
+	err := eachNewest(tx, Filter{App: app, Live: true}, func(row Summary) (bool, error) {
+		rows = append(rows, row)
+		return true, nil
+	})
+	return rows, err
+}
+
+// getRow returns the rollout's row, or an unknownRollout.
+func getRow(tx *bolt.Tx, id orchestrator.ID) (Summary, error) {
+	var row Summary
+	if key, ok := rolloutKey(id); ok {
+		found, err := get(tx.Bucket(bucketRollouts), key, &row)
+		if err != nil || found {
+			return row, err
+		}
+	}
+	return row, unknownRollout{&rings.UnknownError{Kind: "rollout", Name: string(id),
+		Nearest: rings.Nearest(string(id), recent(tx))}}
+}
+
+// recent returns the ids of the newest rollouts.
+func recent(tx *bolt.Tx) []string {
+	var ids []string
+	c := tx.Bucket(bucketTimes).Cursor()
+	for k, _ := c.Last(); k != nil && len(ids) < 100; k, _ = c.Prev() {
+		ids = append(ids, string(rolloutOf(k[timeSize:])))
+	}
+	return ids
+}
