@@ -1,5 +1,7 @@
 package fleetyaml
 
+import "slices"
+
 // Change is what an edit shall bring about.
 type Change struct {
 	Ring    []Cluster // the ring's clusters: every one that is deployed must end at Version and Nonce
@@ -56,13 +58,14 @@ func (f *File) Edit(c Change) (*Edit, error) {
 	}
 	before, err := f.View(c.Targets, c.Fields)
 	if err != nil {
-		return nil, FaultsOf(err)
+		return nil, f.viewFaults(err)
 	}
 	p := newPlan(before, c)
 	p.faults = append(p.faults, f.fileFaults()...)
 	p.collect()
 	p.write()
 	if len(p.faults) > 0 {
+		slices.SortStableFunc(p.faults, byPlace)
 		return nil, p.faults
 	}
 	edited := apply(f.src, p.splices)
@@ -75,6 +78,17 @@ func (f *File) Edit(c Change) (*Edit, error) {
 		return nil, fs
 	}
 	return e, nil
+}
+
+// viewFaults are the file's own faults, with the one that kept View from being made, once.
+func (f *File) viewFaults(err error) Faults {
+	fs := f.fileFaults()
+	for _, e := range FaultsOf(err) {
+		if e.Code != CodeTargets {
+			fs = append(fs, e)
+		}
+	}
+	return fs
 }
 
 // changeFaults are what is wrong with the change itself, before looking into the file.

@@ -49,8 +49,12 @@ type View struct {
 	rest    string            // hash of what the root says beyond the merged options
 }
 
-// View prepares Effect for the given targets and fields (see File.Effect). The error is an *Error about a selector.
+// View prepares Effect for the given targets and fields (see File.Effect). The error is an *Error about a selector, or
+// about targets in the file that make entries ambiguous.
 func (f *File) View(targets []Target, fields []Field) (*View, error) {
+	if fs := f.targetFaults(); len(f.spec.Targets)+len(f.spec.TargetRestrictions) > 0 {
+		return nil, fs[0]
+	}
 	v := &View{f: f, fields: orDefault(fields), cache: map[string]Effect{}, rest: f.restDigest()}
 	for _, t := range f.targets(targets) {
 		m, err := t.compile()
@@ -60,7 +64,7 @@ func (f *File) View(targets []Target, fields []Field) (*View, error) {
 		v.targets = append(v.targets, m)
 	}
 	for i, t := range f.spec.TargetCustomizations {
-		m, err := t.compile()
+		m, err := t.target().compile()
 		if err != nil {
 			e := f.fault(CodeSelector, f.entryLine(i), "%v", err)
 			e.Entry = f.entryName(i)
@@ -74,13 +78,19 @@ func (f *File) View(targets []Target, fields []Field) (*View, error) {
 // targets are those that decide: the file's own if it has the key (bundlereader/read.go:236-255), else the GitRepo's, else
 // the default group (controller/gitops/reconciler/targetsyaml.go:46-56).
 func (f *File) targets(repo []Target) []Target {
-	if f.spec.OverrideTargets != nil {
+	if len(f.spec.OverrideTargets) > 0 || f.entriesAreTargets() {
 		return f.spec.OverrideTargets
 	}
-	if len(repo) == 0 {
+	if len(repo) == 0 || f.spec.OverrideTargets != nil {
 		return []Target{{Name: "default", ClusterGroup: "default"}}
 	}
 	return repo
+}
+
+// entriesAreTargets is the case of empty overrideTargets: with no target at the end of the list, Fleet takes the entries
+// themselves for targets, of which the first that matches counts (matcher/bundlematch.go: determineIsCustomization).
+func (f *File) entriesAreTargets() bool {
+	return f.spec.OverrideTargets != nil && len(f.spec.OverrideTargets) == 0 && len(f.spec.TargetCustomizations) > 0
 }
 
 // Effect is File.Effect for one cluster.
@@ -110,11 +120,21 @@ func (v *View) disagreement(c Cluster, e Effect) *Error {
 // match or all of them; doNotDeploy in any that applies means that nothing is deployed.
 func (v *View) effect(c Cluster) Effect {
 	at := slices.IndexFunc(v.targets, func(m matcher) bool { return m.matches(c) })
+	if v.f.entriesAreTargets() {
+		return v.first(c)
+	}
 	if at < 0 {
 		return Effect{Why: "not deployed: no target of the GitRepo selects it"}
 	}
 	if v.targets[at].target.DoNotDeploy {
 		return Effect{Why: fmt.Sprintf("not deployed: target %q says doNotDeploy", v.targets[at].target.Name)}
+	}
+	if v.f.spec.TargetCustomizationMode != allMatches {
+		e := v.first(c)
+		if e.Entries == nil {
+			return v.merged(nil)
+		}
+		return e
 	}
 	var apply []int
 	for i, m := range v.entries {
@@ -123,13 +143,29 @@ func (v *View) effect(c Cluster) Effect {
 		}
 		apply = append(apply, i)
 		if m.target.DoNotDeploy {
-			return Effect{Entries: apply, Why: fmt.Sprintf("not deployed: entry %q says doNotDeploy", v.f.entryName(i))}
-		}
-		if v.f.spec.TargetCustomizationMode != allMatches {
-			break
+			return v.off(apply)
 		}
 	}
 	return v.merged(apply)
+}
+
+// first is the effect of the first entry that matches; nothing is deployed if none does.
+func (v *View) first(c Cluster) Effect {
+	for i, m := range v.entries {
+		if m.matches(c) && m.target.DoNotDeploy {
+			return v.off([]int{i})
+		}
+		if m.matches(c) {
+			return v.merged([]int{i})
+		}
+	}
+	return Effect{Why: "not deployed: no entry selects it, and there are no other targets"}
+}
+
+// off is the effect of entries of which the last says doNotDeploy.
+func (v *View) off(apply []int) Effect {
+	name := v.f.entryName(apply[len(apply)-1])
+	return Effect{Entries: apply, Why: fmt.Sprintf("not deployed: entry %q says doNotDeploy", name)}
 }
 
 // merged is the effect of these entries over the base; clusters with the same entries share it.

@@ -2,6 +2,7 @@ package fleetyaml
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,12 +17,18 @@ const DefaultField Field = "helm.values.image.tag"
 // nonceKey is the option that forces a redeployment and that the agent acknowledges.
 const nonceKey = "forceSyncGeneration"
 
-// orDefault is the fields, or the default one if there are none.
+// orDefault is the fields without repetitions, or the default one if there are none.
 func orDefault(fields []Field) []Field {
 	if len(fields) == 0 {
 		return []Field{DefaultField}
 	}
-	return fields
+	var unique []Field
+	for _, fl := range fields {
+		if !slices.Contains(unique, fl) {
+			unique = append(unique, fl)
+		}
+	}
+	return unique
 }
 
 // path is the field's keys, unescaped.
@@ -79,7 +86,7 @@ func lookup(tree any, path []string) (value any, ok bool) {
 			}
 		case []any:
 			i, err := strconv.Atoi(k)
-			if err != nil || i < 0 || i >= len(t) {
+			if err != nil || i < 0 || i >= len(t) || strconv.Itoa(i) != k {
 				return nil, false
 			}
 			tree = t[i]

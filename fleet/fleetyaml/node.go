@@ -79,7 +79,7 @@ func (p *place) share(n *yaml.Node) {
 // step goes one key (or index) down; via is the merge key it went through, if any.
 func step(n *yaml.Node, key string) (value, via *yaml.Node) {
 	if n.Kind == yaml.SequenceNode {
-		if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(n.Content) {
+		if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(n.Content) && strconv.Itoa(i) == key {
 			return n.Content[i], nil
 		}
 		return nil, nil

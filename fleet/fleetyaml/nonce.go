@@ -13,6 +13,9 @@ func (f *File) setNonce(entry, top *yaml.Node, nonce int64) (s []splice, why str
 	value := strconv.FormatInt(nonce, 10)
 	_, old := pair(entry, nonceKey)
 	if old == nil {
+		if entry.Style&yaml.FlowStyle == 0 && top != entry.Content[0] && !f.startsLine(top) {
+			return nil, "cannot be added: the key beside it does not begin its line"
+		}
 		return []splice{f.insertKey(entry, top, nonceKey, value)}, ""
 	}
 	if old.Kind == yaml.AliasNode {

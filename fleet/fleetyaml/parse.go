@@ -2,6 +2,7 @@ package fleetyaml
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -145,11 +146,10 @@ func (f *File) fleetYML() bool { return path.Base(f.name) == "fleet.yml" }
 
 // entryName is how messages call an entry: its name, else its position, counted from 1.
 func (f *File) entryName(i int) string {
-	if i < len(f.spec.TargetCustomizations) && f.spec.TargetCustomizations[i].Name != "" {
-		return f.spec.TargetCustomizations[i].Name
-	}
-	if n := child(resolve(f.entries[i]), "name"); n != nil && resolve(n).Value != "" {
-		return resolve(n).Value
+	if i < len(f.entries) {
+		if n := resolve(child(f.entries[i], "name")); n != nil && n.Value != "" {
+			return n.Value
+		}
 	}
 	return "#" + strconv.Itoa(i+1)
 }
@@ -169,7 +169,7 @@ func (f *File) fault(code Code, line int, format string, args ...any) *Error {
 var (
 	lineInMessage = regexp.MustCompile(`line (\d+): `)
 	wrapping      = regexp.MustCompile(`^(yaml: |error converting YAML to JSON: |error unmarshaling JSON: |while decoding JSON: |json: )+`)
-	goTypeName    = regexp.MustCompile(`Go struct field \w+\.`)
+	embedded      = regexp.MustCompile(`\b(bundleSpec|options)\.`)
 )
 
 // syntax turns a parser's error into a fault: its line as a number, its words without the names of libraries.
@@ -179,6 +179,9 @@ func (f *File) syntax(err error) *Error {
 		line, _ = strconv.Atoi(m[1])
 		msg = strings.Replace(msg, m[0], "", 1)
 	}
-	msg = goTypeName.ReplaceAllString(wrapping.ReplaceAllString(msg, ""), "field ")
-	return f.fault(CodeSyntax, line, "cannot be read: %s", msg)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		msg = "Fleet cannot put a value of type " + wrong.Value + " into " + embedded.ReplaceAllString(wrong.Field, "")
+	}
+	return f.fault(CodeSyntax, line, "cannot be read: %s", wrapping.ReplaceAllString(msg, ""))
 }

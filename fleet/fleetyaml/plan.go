@@ -107,7 +107,7 @@ func (p *plan) missFaults(misses map[miss][]string) {
 	for m, clusters := range misses {
 		var e *Error
 		if m.entry == base {
-			e = p.f.fault(CodeNoEntry, 0, "no targetCustomizations entry selects them, so that they get the base values")
+			e = p.f.fault(CodeNoEntry, 0, "no targetCustomizations entry selects clusters of the ring: they get the base values")
 			e.Hint = "add an entry for this ring with what it runs now (rollout service add --write-entries)"
 		} else {
 			e = p.f.fault(CodeMissingField, p.f.entryLine(m.entry), "does not say %s, so that the base value reaches the ring", m.field)
@@ -117,7 +117,6 @@ func (p *plan) missFaults(misses map[miss][]string) {
 		e.Clusters = sorted(clusters)
 		p.faults = append(p.faults, e)
 	}
-	slices.SortFunc(p.faults, byPlace)
 }
 
 // flowText writes a path as a person would add it: `helm: {values: {image: {tag: VERSION}}}`.
@@ -131,7 +130,6 @@ func (p *plan) unreadFaults(unread map[string][]string) {
 		e.Clusters = sorted(clusters)
 		p.faults = append(p.faults, e)
 	}
-	slices.SortStableFunc(p.faults, byPlace)
 }
 
 // notDeployed says why no cluster of the ring gets the bundle.
@@ -158,6 +156,7 @@ func (p *plan) write() {
 		p.writeNonce(at, ep)
 	}
 	slices.SortFunc(p.splices, func(a, b splice) int { return cmp.Compare(a.start, b.start) })
+	p.splices = slices.Compact(p.splices) // one scalar that two fields name
 	p.sameNonce()
 }
 
@@ -226,7 +225,7 @@ func (p *plan) isString(at int, fl Field) bool {
 // something that an alias repeats elsewhere. Changing it would change that place, too.
 func (p *plan) shared(v place) (why string, line int) {
 	if v.shared != nil {
-		return "is reached through an alias or a merge key (line " + itoa(v.shared.Line) + "), which other places may share", v.value.Line
+		return "is reached through an alias or a merge key, which other places may share", v.shared.Line
 	}
 	chain := append([]*yaml.Node{p.f.root, child(p.f.root, "targetCustomizations")}, v.chain...)
 	for _, n := range chain {
@@ -237,7 +236,7 @@ func (p *plan) shared(v place) (why string, line int) {
 			return "is part of the anchor &" + n.Anchor + ", which line " + itoa(a.Line) + " repeats", v.value.Line
 		}
 		if n.Kind == yaml.AliasNode {
-			return "is reached through an alias (line " + itoa(n.Line) + ")", v.value.Line
+			return "is an alias, which other places may share", n.Line
 		}
 	}
 	return "", 0

@@ -1,30 +1,49 @@
 package fleetyaml
 
-import "k8s.io/apimachinery/pkg/util/intstr"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
 
 // spec is what Fleet reads from the file, as far as it decides who gets what. The shapes follow
 // pkg/apis/fleet.cattle.io/v1alpha1: FleetYAML, BundleSpec, BundleDeploymentOptions, BundleTarget. Decoding is Fleet's own
-// (sigs.k8s.io/yaml), which converts scalars by the type of the field they land in.
+// (sigs.k8s.io/yaml). It turns numbers and booleans into strings where the field is a string, but not for fields that come
+// from an embedded struct; so what Fleet embeds is embedded here, and what it does not is not.
 type spec struct {
+	bundleSpec
+	Name                 string         `json:"name"`
+	TargetCustomizations []customTarget `json:"targetCustomizations"`
+	ImageScans           []any          `json:"imageScans"`
+	OverrideTargets      []Target       `json:"overrideTargets"`
+}
+
+// bundleSpec is the part of BundleSpec that can stand in the file.
+type bundleSpec struct {
 	options
-	Name                    string         `json:"name"`
-	Paused                  bool           `json:"paused"`
-	RolloutStrategy         *strategy      `json:"rolloutStrategy"`
-	TargetCustomizationMode string         `json:"targetCustomizationMode"`
-	TargetCustomizations    []customTarget `json:"targetCustomizations"`
-	Targets                 []any          `json:"targets"`
-	TargetRestrictions      []any          `json:"targetRestrictions"`
-	ImageScans              []any          `json:"imageScans"`
-	OverrideTargets         []Target       `json:"overrideTargets"`
+	Paused                  bool      `json:"paused"`
+	RolloutStrategy         *strategy `json:"rolloutStrategy"`
+	TargetCustomizationMode string    `json:"targetCustomizationMode"`
+	Targets                 []any     `json:"targets"`
+	TargetRestrictions      []any     `json:"targetRestrictions"`
 }
 
 // customTarget is one targetCustomizations entry.
 type customTarget struct {
-	Target
 	options
+	Name                 string                `json:"name,omitempty"`
+	ClusterName          string                `json:"clusterName,omitempty"`
+	ClusterSelector      *metav1.LabelSelector `json:"clusterSelector,omitempty"`
+	ClusterGroup         string                `json:"clusterGroup,omitempty"`
+	ClusterGroupSelector *metav1.LabelSelector `json:"clusterGroupSelector,omitempty"`
+	DoNotDeploy          bool                  `json:"doNotDeploy,omitempty"`
 	// These two are not merged: the labels of every entry go to every cluster's namespace (target/target.go:75-85).
 	NamespaceLabels      map[string]string `json:"namespaceLabels,omitempty"`
 	NamespaceAnnotations map[string]string `json:"namespaceAnnotations,omitempty"`
+}
+
+// target is the entry's criteria.
+func (t customTarget) target() Target {
+	return Target{t.Name, t.ClusterName, t.ClusterSelector, t.ClusterGroup, t.ClusterGroupSelector, t.DoNotDeploy}
 }
 
 // options are the BundleDeploymentOptions that a customization can set. Options that Fleet takes from the root only

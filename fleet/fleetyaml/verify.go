@@ -173,11 +173,24 @@ func (p *plan) checkOne(o Outcome) *Error {
 		e.Entry, e.Hint = p.f.entryName(at), "move this entry before the ring's, or remove its "+nonceKey
 		return e
 	case slices.ContainsFunc(b.versions, func(v string) bool { return v != p.c.Version }):
-		e := p.f.fault(CodeOverridden, 0, "would still get version %q: a values file, helm.templateValues or a later entry overrides it", b.Version)
-		e.Hint = "say the version in one place only"
-		return e
+		return p.overridden(b)
 	}
 	return nil
+}
+
+// overridden is the fault of a ring cluster whose entry would say the version, but that would not get it.
+func (p *plan) overridden(b Effect) *Error {
+	got := fmt.Sprintf("the clusters would still get %q", b.Version)
+	if !b.Found {
+		got = "the clusters would get no version"
+	}
+	e := p.f.fault(CodeOverridden, 0, "%s: a values file, helm.templateValues or a later entry overrides the field", got)
+	if len(b.Entries) > 0 {
+		last := b.Entries[len(b.Entries)-1]
+		e.Line, e.Entry = p.f.entryLine(last), p.f.entryName(last)
+	}
+	e.Hint = "say the version in one place only"
+	return e
 }
 
 func sameEffect(a, b Effect) bool {
