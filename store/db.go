@@ -13,6 +13,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"rollout/orchestrator"
 )
 
 var (
@@ -49,6 +51,8 @@ type DB struct {
 	seen    uint64     // the file's last transaction that this process made or noticed
 	foreign uint64     // how often others' transactions were noticed
 }
+
+var _ orchestrator.Store = (*DB)(nil)
 
 // Open returns the store at path. It makes the file, and the folders that lead
 // to it, when there is none, and brings an older file up to date. Files and

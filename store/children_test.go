@@ -1,0 +1,3 @@
+package store_test
+
+var children = map[string]func(path string) error{}
