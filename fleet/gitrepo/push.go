@@ -1,0 +1,282 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"rollout/fleet/fleetyaml"
+	"rollout/orchestrator"
+	"rollout/rings"
+)
+
+// publish fetches, applies the intent to the tip and pushes, until the push
+// meets the tip that it was made for.
+func (p *Publisher) publish(ctx context.Context, m *mirror, j orchestrator.Job, qs []*query) ([]orchestrator.Survey, error) {
+	for try := range p.opts.Pushes {
+		if err := pause(ctx, try); err != nil {
+			return nil, err
+		}
+		adv, err := m.meet(ctx)
+		if err != nil {
+			return nil, err
+		}
+		surveys, err := surveyAll(ctx, m, qs)
+		if err != nil {
+			return nil, err
+		}
+		open, err := unpublished(ctx, m, qs, surveys)
+		if err != nil || len(open) == 0 {
+			return surveys, err
+		}
+		err = p.attempt(ctx, m, j, open, adv)
+		if err == nil {
+			return surveyAll(ctx, m, qs)
+		}
+		if !errors.Is(err, errStale) {
+			return nil, err
+		}
+	}
+	return nil, &Error{Result: orchestrator.Refused, Code: orchestrator.CodeConflict,
+		Words: fmt.Sprintf("branch %q moved on during each of %d pushes", m.branch, p.opts.Pushes),
+		Hint:  "somebody pushes to it all the time: try again later"}
+}
+
+// pause waits before another try, so that two that meet do not meet again.
+func pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return nil
+	}
+	d := 20 * time.Millisecond << min(try, 6)
+	t := time.NewTimer(d/2 + time.Duration(time.Now().UnixNano())%(d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// meet opens git-receive-pack and brings the mirror to the tip that it
+// advertises. So a push on an unchanged branch needs no fetch.
+func (m *mirror) meet(ctx context.Context) (*packp.AdvRefs, error) {
+	adv, err := m.link.refs(ctx, transport.ReceivePackServiceName)
+	if err != nil {
+		return nil, err
+	}
+	if adv.References[m.ref().String()] == m.tip {
+		return adv, nil
+	}
+	return adv, m.fetch(ctx)
+}
+
+// unpublished returns the queries that are to be written. What the branch held
+// since the base was published, even if it was taken away again.
+func unpublished(ctx context.Context, m *mirror, qs []*query, surveys []orchestrator.Survey) ([]*query, error) {
+	var open []*query
+	for i, q := range qs {
+		s := surveys[i]
+		if s.Rewritten {
+			return nil, q.refuse(orchestrator.CodeRewritten, "", "branch %q no longer holds commit %s, on which this was decided", m.branch, q.item.Base)
+		}
+		if s.Commit != "" && q.item.Base != "" || q.item.Commit != "" || s.Version == q.item.Version && s.Nonce == q.item.Nonce {
+			continue
+		}
+		if err := q.check(ctx, m, s); err != nil {
+			return nil, err
+		}
+		open = append(open, q)
+	}
+	return open, nil
+}
+
+func (q *query) refuse(code orchestrator.Code, hint, format string, args ...any) *Error {
+	e := refusal(code, hint, format, args...)
+	e.Services = []rings.ServiceName{q.item.Service}
+	return e
+}
+
+// check refuses what must be decided again, by the engine or by a person.
+func (q *query) check(ctx context.Context, m *mirror, s orchestrator.Survey) error {
+	if !q.asks() {
+		return q.refuse(orchestrator.CodeUnexpected, "", "service %q: no version and nonce to publish", q.item.Service)
+	}
+	if err := q.manual(ctx, m, s); err != nil {
+		return err
+	}
+	if s.MaxNonce >= q.item.Nonce {
+		return q.refuse(orchestrator.CodeNonceTaken, "", "%s: service %q: the file has forceSyncGeneration %d by now, ours would be %d",
+			m.branch, q.item.Service, s.MaxNonce, q.item.Nonce)
+	}
+	return nil
+}
+
+// manual refuses when somebody set another version for the ring after the
+// attempt was decided: it would be overwritten unseen.
+func (q *query) manual(ctx context.Context, m *mirror, now orchestrator.Survey) error {
+	if q.item.Base == "" || q.item.Base == now.Tip || now.Version == q.item.Version {
+		return nil
+	}
+	base, err := m.node(plumbing.NewHash(q.item.Base))
+	if err != nil {
+		return err
+	}
+	then, err := q.state(ctx, m, base)
+	if err != nil {
+		return err
+	}
+	if then.err != nil || then.version == now.Version && fmt.Sprint(then.versions) == fmt.Sprint(now.Versions) {
+		return nil
+	}
+	tip, err := m.node(m.tip)
+	if err != nil {
+		return err
+	}
+	var last orchestrator.Survey
+	if err := q.last(ctx, m, tip, &last); err != nil {
+		return err
+	}
+	return q.refuse(orchestrator.CodeManual, "agree with its author, then create the rollout again",
+		"commit %.8s by %s changed service %q of this ring from %s to %s meanwhile; it is not overwritten",
+		last.Commit, last.Author, q.item.Service, said(then.version, then.versions), said(now.Version, now.Versions))
+}
+
+func said(v rings.Version, several []rings.Version) string {
+	if len(several) > 0 {
+		return fmt.Sprint(several)
+	}
+	return string(v)
+}
+
+// attempt makes one commit for the queries and pushes it once. errStale means
+// that the branch moved on.
+func (p *Publisher) attempt(ctx context.Context, m *mirror, j orchestrator.Job, qs []*query, adv *packp.AdvRefs) error {
+	files, changes, err := edits(ctx, m, qs)
+	if err != nil {
+		return err
+	}
+	d, err := p.draft(ctx, m, files, message(j, changes))
+	if err != nil {
+		return err
+	}
+	if err := m.push(ctx, d, adv); err != nil {
+		return err
+	}
+	return d.save(m)
+}
+
+// edits applies the intents to the files at the tip.
+func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []change, error) {
+	tip, err := m.node(m.tip)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, changes := map[string][]byte{}, []change(nil)
+	for _, q := range qs {
+		s, err := q.state(ctx, m, tip)
+		if err != nil {
+			return nil, nil, err
+		}
+		if _, twice := files[s.path]; twice {
+			return nil, nil, q.refuse(orchestrator.CodeFile, "give each service a file of its own", "%s: two services share this file", s.path)
+		}
+		e, err := s.file.Edit(fleetyaml.Change{Ring: q.ring, All: q.reach.Clusters, Targets: q.reach.Targets, Fields: q.fields,
+			Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy})
+		if err != nil {
+			return nil, nil, q.about(err)
+		}
+		files[s.path] = e.Bytes
+		changes = append(changes, change{q.item.Service, s.version, q.item.Version})
+	}
+	return files, changes, nil
+}
+
+// push sends the draft. go-git's own Push would walk the whole tree to find
+// what is new; that is known here.
+func (m *mirror) push(ctx context.Context, d *draft, adv *packp.AdvRefs) error {
+	var pack bytes.Buffer
+	if _, err := packfile.NewEncoder(&pack, d.objects, false).Encode(d.hashes, 0); err != nil {
+		return fmt.Errorf("pack: %w", err)
+	}
+	words := &tail{}
+	req := packp.NewReferenceUpdateRequestFromCapabilities(adv.Capabilities)
+	if adv.Capabilities.Supports(capability.Sideband64k) {
+		if err := req.Capabilities.Set(capability.Sideband64k); err != nil {
+			return fmt.Errorf("push: %w", err)
+		}
+		req.Progress = words
+	}
+	req.Commands = []*packp.Command{{Name: m.ref(), Old: m.tip, New: d.commit}}
+	req.Packfile = io.NopCloser(&pack)
+	report, err := m.link.receive(ctx, req)
+	if report == nil {
+		return m.unanswered(ctx, err, words.String())
+	}
+	return m.verdict(report, words.String())
+}
+
+// unanswered names a push that came without a report.
+func (m *mirror) unanswered(ctx context.Context, err error, words string) error {
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	if !m.link.sent() {
+		return err
+	}
+	named := m.remote.classify(ctx, err)
+	if named.Result == orchestrator.Refused && named.Code != orchestrator.CodeUnexpected {
+		return named
+	}
+	return &Error{Result: orchestrator.Unknown, err: err,
+		Words: strings.TrimSpace("the push was sent, but its answer was lost: " + err.Error() + " " + oneLine(words)),
+		Hint:  "the branch will be looked at before anything is pushed again"}
+}
+
+// verdict names the server's report on a push.
+func (m *mirror) verdict(report *packp.ReportStatus, words string) error {
+	status := ""
+	for _, s := range report.CommandStatuses {
+		if s.Status != "ok" {
+			status = s.Status
+		}
+	}
+	if report.UnpackStatus != "ok" {
+		status = "unpack " + report.UnpackStatus
+	}
+	if status == "" && len(report.CommandStatuses) == 1 {
+		return nil
+	}
+	return m.rejected(status, words)
+}
+
+func (m *mirror) rejected(status, words string) error {
+	all := strings.ToLower(status + "\n" + words)
+	said := oneLine(words)
+	if said == "" {
+		said = status
+	}
+	switch {
+	case containsAny(all, "protected branch", "gh006", "gh013", "protected ref"):
+		return refusal(orchestrator.CodeProtected,
+			fmt.Sprintf("allow this account to push to %q in the server's branch protection, or let rollout write to another branch", m.branch),
+			"branch %q is protected: %s", m.branch, said)
+	case containsAny(all, "not allowed to push", "permission denied", "not authorized", "access denied", "read-only", "read only"):
+		return m.remote.denied(said)
+	case containsAny(strings.ToLower(status), "hook declined", "hook"):
+		return refusal(orchestrator.CodeHook, "the words are those of a hook on the server: ask whoever runs it", "%s: %s", status, said)
+	case containsAny(strings.ToLower(status), "non-fast-forward", "fetch first", "stale", "incorrect old value", "lock", "failed to update ref", "but expected", "already exists"):
+		return fmt.Errorf("%w: %s", errStale, said)
+	}
+	return refusal(orchestrator.CodeUnexpected, "", "the server refused the push: %s: %s", status, said)
+}
