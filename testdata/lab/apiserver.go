@@ -69,13 +69,13 @@ func (l *Lab) startAPI(ctx context.Context, s *state, server string) error {
 	if err := l.launch(ctx, l.apiServer(s, server)); err != nil {
 		return err
 	}
-	err := l.until(ctx, readyLimit, "the API server of "+server+" has a certificate", func(context.Context) error {
-		return l.writeKubeconfig(s, server)
+	// The server writes its certificate by and by, so one that was read too early is read again.
+	return l.until(ctx, readyLimit, "the API server of "+server+" is ready", func(ctx context.Context) error {
+		if err := l.writeKubeconfig(s, server); err != nil {
+			return err
+		}
+		return l.probeAPI(ctx, server)
 	})
-	if err != nil {
-		return err
-	}
-	return l.waitAPI(ctx, server)
 }
 
 // writeKey makes the key that an API server signs the tokens of its service accounts with.

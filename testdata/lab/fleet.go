@@ -140,7 +140,8 @@ func (l *Lab) tokenValues(ctx context.Context, c client.Client) ([]byte, error) 
 
 func key(name string) client.ObjectKey { return client.ObjectKey{Namespace: Namespace, Name: name} }
 
-// waitRegistered returns when Fleet has given the cluster its namespace and its agent was seen.
+// waitRegistered returns when Fleet has given the cluster its namespace and its agent has deployed something from there. (The
+// first is the agent's own bundle. The agent's first check-in comes one interval later and is not waited for.)
 func (l *Lab) waitRegistered(ctx context.Context, c client.Client, name string) error {
 	return l.until(ctx, 2*time.Minute, name+" is registered", func(ctx context.Context) error {
 		var cluster fleetv1.Cluster
@@ -150,9 +151,15 @@ func (l *Lab) waitRegistered(ctx context.Context, c client.Client, name string) 
 		if cluster.Status.Namespace == "" {
 			return errors.New("Fleet has not given it a namespace")
 		}
-		if cluster.Status.Agent.LastSeen.IsZero() {
-			return errors.New("its agent was not seen yet")
+		var deployments fleetv1.BundleDeploymentList
+		if err := c.List(ctx, &deployments, client.InNamespace(cluster.Status.Namespace)); err != nil {
+			return err
 		}
-		return nil
+		for _, d := range deployments.Items {
+			if d.Status.AppliedDeploymentID != "" {
+				return nil
+			}
+		}
+		return errors.New("its agent has deployed nothing yet")
 	})
 }

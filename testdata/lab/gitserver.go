@@ -99,7 +99,7 @@ func (h *gitHost) serve(w http.ResponseWriter, r *http.Request, req gitRequest) 
 		return http.StatusText(fault.Status)
 	case fault.Cut:
 		h.backend(httptest.NewRecorder(), r, "")
-		return "taken and cut: " + cut(w)
+		return "taken, and the answer cut: " + cut(w)
 	}
 	return h.backend(w, r, fault.Refuse)
 }
@@ -141,13 +141,15 @@ func (h *gitHost) refuse(w http.ResponseWriter, status int) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// cut ends the connection without an answer.
+// cut begins an answer and ends the connection in the middle of it. Without the beginning, a client on a connection that it
+// has used before would take it for closed from idleness and send the push again.
 func cut(w http.ResponseWriter) string {
 	conn, _, err := http.NewResponseController(w).Hijack()
-	if err == nil {
-		err = conn.Close()
+	if err != nil {
+		return err.Error()
 	}
-	return fmt.Sprint(err)
+	_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-receive-pack-result\r\nContent-Length: 1000\r\n\r\n")
+	return fmt.Sprint(errors.Join(err, conn.Close()))
 }
 
 // backend lets git answer. The words of a refusal reach the pre-receive hook by its environment.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -150,7 +151,7 @@ func (r *jobs) outcome(ctx context.Context, job *batchv1.Job) (outcome, error) {
 		return outcome{}, err
 	}
 	if fault.Fail != "" {
-		return outcome{failed: true, at: job.Spec.Template.Spec.Containers[0].Name, message: fault.Fail}, nil
+		return outcome{failed: true, at: job.Spec.Template.Spec.Containers[0].Name, message: inFleetsForm(fault.Fail)}, nil
 	}
 	select {
 	case r.slots <- struct{}{}:
@@ -159,6 +160,11 @@ func (r *jobs) outcome(ctx context.Context, job *batchv1.Job) (outcome, error) {
 	case <-ctx.Done():
 		return outcome{}, ctx.Err()
 	}
+}
+
+// inFleetsForm writes words as Fleet's command does; of anything else that it finds in a pod Fleet says "Unknown error".
+func inFleetsForm(words string) string {
+	return fmt.Sprintf(`{"level":"fatal","fleetErrorMessage":%s}`, strconv.Quote(words))
 }
 
 // gitRepoOf returns the name of the GitRepo that a Job works for, "" for any other Job.

@@ -5,18 +5,17 @@ import (
 	"fmt"
 	"os"
 
+	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// writeKubeconfig writes the administrator's way into an API server. The server has made its certificate by then.
+// writeKubeconfig writes the administrator's way into an API server, once the server has made its certificate.
 func (l *Lab) writeKubeconfig(s *state, server string) error {
 	ca, err := os.ReadFile(l.caFile(server))
 	if err != nil {
@@ -82,17 +81,21 @@ func (l *Lab) client(server string) (client.WithWatch, error) {
 	return client.NewWithWatch(cfg, client.Options{Scheme: scheme})
 }
 
-// waitAPI returns when the API server says that it is ready.
+// waitAPI returns when the API server, which has run before, says that it is ready.
 func (l *Lab) waitAPI(ctx context.Context, server string) error {
 	return l.until(ctx, readyLimit, "the API server of "+server+" is ready", func(ctx context.Context) error {
-		clients, err := l.clientset(server)
-		if err != nil {
-			return err
-		}
-		body, err := clients.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, body)
-		}
-		return nil
+		return l.probeAPI(ctx, server)
 	})
+}
+
+func (l *Lab) probeAPI(ctx context.Context, server string) error {
+	clients, err := l.clientset(server)
+	if err != nil {
+		return err
+	}
+	body, err := clients.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, body)
+	}
+	return nil
 }

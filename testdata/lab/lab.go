@@ -49,6 +49,7 @@ type Lab struct {
 
 	mu       sync.Mutex // of out
 	starting bool       // Up is at work: a part that ends is an error, and nobody's wish
+	begun    time.Time  // when Up began
 }
 
 // Open returns the lab that runs in dir, which may have been started by another program. It returns ErrNoLab when there is none.
@@ -122,11 +123,11 @@ func endAll(ctx context.Context, processes []*process) error {
 // path returns the name of a file in the lab's folder.
 func (l *Lab) path(elem ...string) string { return filepath.Join(append([]string{l.dir}, elem...)...) }
 
-// say writes a line of progress.
+// say writes a line of progress, with the seconds since Up began.
 func (l *Lab) say(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintf(l.out, format+"\n", args...)
+	fmt.Fprintf(l.out, "%4.1f s  %s\n", time.Since(l.begun).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // until calls done every 100 ms until it returns nil, and gives up when ctx ends, after limit, or when a part has died

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	stopGrace  = 15 * time.Second
+	stopGrace  = 5 * time.Second
 	readyLimit = 60 * time.Second
 )
 
-// Stop ends a part as a machine would that is shut down: politely, then by force after 15 s. It returns when the part is gone.
+// Stop ends a part as a machine would that is shut down: politely, then by force after 5 s. It returns when the part is gone.
 // A part that does not run is left as it is.
 func (l *Lab) Stop(ctx context.Context, part string) error {
 	return l.endPart(ctx, part, func(p *process) error { return p.end(ctx, stopGrace) })

@@ -36,6 +36,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err := Build(ctx, l.out); err != nil {
 		return nil, err
 	}
+	l.begun = time.Now()
 	if err := l.prepare(ctx, o.Clusters); err != nil {
 		return nil, errors.Join(err, l.abandon(ctx))
 	}
@@ -158,7 +159,8 @@ func (l *Lab) linkPrograms() error {
 	return nil
 }
 
-// boot starts everything. The API servers start side by side; a cluster goes on as soon as the manager has a token for it.
+// boot starts everything. The clusters' API servers start side by side once the manager's is up, which has the longer way
+// to go; a cluster goes on as soon as the manager has a token for it.
 func (l *Lab) boot(ctx context.Context) error {
 	s, err := readState(l.dir)
 	if err != nil {
@@ -167,6 +169,10 @@ func (l *Lab) boot(ctx context.Context) error {
 	if err := l.launch(ctx, l.etcd(s)); err != nil {
 		return err
 	}
+	if err := l.startAPI(ctx, s, manager); err != nil {
+		return err
+	}
+	l.say("the manager's API server is up")
 	token := make(chan []byte)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return l.bootManager(ctx, s, token) })
@@ -176,7 +182,7 @@ func (l *Lab) boot(ctx context.Context) error {
 	return group.Wait()
 }
 
-// bootManager starts the manager and gives the token to as many clusters as there are.
+// bootManager starts Fleet in the manager and gives the token to as many clusters as there are.
 func (l *Lab) bootManager(ctx context.Context, s *state, token chan<- []byte) error {
 	c, err := l.bootFleet(ctx, s)
 	if err != nil {
@@ -197,13 +203,9 @@ func (l *Lab) bootManager(ctx context.Context, s *state, token chan<- []byte) er
 }
 
 func (l *Lab) bootFleet(ctx context.Context, s *state) (client.Client, error) {
-	if err := l.startAPI(ctx, s, manager); err != nil {
-		return nil, err
-	}
 	if err := l.launch(ctx, l.controllerManager()); err != nil {
 		return nil, err
 	}
-	l.say("the manager's API server is up")
 	if err := l.installFleet(ctx, s); err != nil {
 		return nil, err
 	}
