@@ -1,0 +1,106 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+
+	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
+	"golang.org/x/sync/errgroup"
+	authv1 "k8s.io/api/authorization/v1"
+)
+
+// Missing is a permission that the program has a use for and does not have.
+type Missing struct {
+	Verb      string // "patch"
+	Resource  string // "gitrepos.fleet.cattle.io/status"
+	Namespace string // "" means all
+	For       string // what it is needed for
+	Optional  bool   // the program works without, but worse
+}
+
+// String is what a person would grant: `patch gitrepos.fleet.cattle.io/status in namespace "fleet-default"`.
+func (m Missing) String() string {
+	if m.Namespace == "" {
+		return fmt.Sprintf("%s %s in all namespaces", m.Verb, m.Resource)
+	}
+	return fmt.Sprintf("%s %s in namespace %q", m.Verb, m.Resource, m.Namespace)
+}
+
+// need is a permission with its use.
+type need struct {
+	verbs                        []string
+	group, resource, subresource string
+	everywhere, optional         bool
+	use                          string
+}
+
+// needs are all the permissions that the package uses. BundleDeployments lie in
+// a namespace for each cluster, so they are read in all of them.
+var needs = []need{
+	{verbs: []string{"list", "watch"}, resource: "bundledeployments", everywhere: true, use: "seeing what runs on the clusters"},
+	{verbs: []string{"list", "watch"}, resource: "bundles", use: "finding the services' Bundles"},
+	{verbs: []string{"get", "list", "watch"}, resource: "clusters", use: "knowing the rings' clusters"},
+	{verbs: []string{"list"}, resource: "clustergroups", use: "knowing which clusters a GitRepo deploys to"},
+	{verbs: []string{"get", "list", "watch"}, resource: "gitrepos", use: "following the git jobs"},
+	{verbs: []string{"patch"}, resource: "gitrepos", subresource: "status", optional: true, use: "telling Fleet of a commit at once, instead of at its next poll"},
+	{verbs: []string{"patch"}, resource: "clusters", optional: true, use: "rollout cluster add and set-ring"},
+	{verbs: []string{"create"}, resource: "gitrepos", optional: true, use: "rollout service add of a repository that Fleet does not deploy yet"},
+	{verbs: []string{"patch"}, resource: "gitrepos", optional: true, use: "running a failed git job again"},
+	{verbs: []string{"get", "create", "update"}, group: "coordination.k8s.io", resource: "leases", optional: true, use: "keeping two stores from rolling out the same ring"},
+}
+
+// Permissions returns what the program needs in the workspace and may not do,
+// in a fixed order; nothing when all is well.
+func (m *Manager) Permissions(ctx context.Context) ([]Missing, error) {
+	reviews := m.reviews()
+	denied := make([]bool, len(reviews))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i := range reviews {
+		group.Go(func() error {
+			req := request{verb: "create", resource: "selfsubjectaccessreviews.authorization.k8s.io"}
+			err := m.client.Create(ctx, reviews[i].review)
+			denied[i] = !reviews[i].review.Status.Allowed
+			return req.fail(err)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var out []Missing
+	for i, r := range reviews {
+		if denied[i] {
+			out = append(out, r.missing)
+		}
+	}
+	return out, nil
+}
+
+type review struct {
+	review  *authv1.SelfSubjectAccessReview
+	missing Missing
+}
+
+func (m *Manager) reviews() []review {
+	var out []review
+	for _, n := range needs {
+		group, namespace := n.group, m.workspace
+		if group == "" {
+			group = fleetv1.SchemeGroupVersion.Group
+		}
+		if n.everywhere {
+			namespace = ""
+		}
+		name := n.resource + "." + group
+		if n.subresource != "" {
+			name += "/" + n.subresource
+		}
+		for _, verb := range n.verbs {
+			a := &authv1.ResourceAttributes{Namespace: namespace, Verb: verb, Group: group, Resource: n.resource, Subresource: n.subresource}
+			out = append(out, review{
+				review:  &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: a}},
+				missing: Missing{Verb: verb, Resource: name, Namespace: namespace, For: n.use, Optional: n.optional}})
+		}
+	}
+	return out
+}

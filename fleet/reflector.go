@@ -1,0 +1,201 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// pageSize is the number of objects that one request lists.
+const pageSize = 500
+
+// patience is how long a watch that worked once may be forbidden before it is
+// given up: an API server that is starting may refuse for a moment.
+const patience = time.Minute
+
+// source is one kind of objects, listed and watched by a Reflector and given to
+// its functions as records. The functions are called from one goroutine.
+type source[R any] struct {
+	raw                        rest.Interface
+	resource, namespace        string
+	labelSelector, fieldSelect string
+	decode                     func(*json.Decoder) (*object[R], error)
+	read                       func(io.Reader, func(*object[R])) (metav1.ListMeta, error)
+
+	set     func(record R, live bool)
+	delete  func(R)
+	replace func([]R)
+	give    func(error) // ends the whole watch
+	now     func() time.Time
+
+	running  sync.WaitGroup // requests and streams
+	mu       sync.Mutex
+	worked   bool      // listed once
+	deniedAt time.Time // since when it is refused; zero when it is not
+	seen     string    // the newest version; only the reflector's goroutine uses it
+}
+
+// newSource ties a wire type to the record that is made of it.
+func newSource[R, W any, P wire[W]](m *Manager, plural string, record func(P) R) *source[R] {
+	wrap := func(w P) *object[R] { return &object[R]{version: w.meta().ResourceVersion, record: record(w)} }
+	return &source[R]{raw: m.raw, resource: plural, now: m.now,
+		decode: func(d *json.Decoder) (*object[R], error) {
+			var w W
+			if err := d.Decode(&w); err != nil {
+				return nil, err
+			}
+			return wrap(&w), nil
+		},
+		read: func(body io.Reader, visit func(*object[R])) (metav1.ListMeta, error) {
+			return readList(body, func(w P) { visit(wrap(w)) })
+		},
+	}
+}
+
+// run keeps listing and watching until ctx ends. When it returns, no goroutine
+// of it is left.
+func (s *source[R]) run(ctx context.Context) {
+	r := cache.NewReflectorWithOptions(s, &object[R]{}, s, cache.ReflectorOptions{
+		Name: "rollout", TypeDescription: s.resource,
+		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 5, Cap: 5 * time.Second},
+	})
+	r.WatchListPageSize = pageSize
+	r.RunWithContext(ctx)
+	s.running.Wait()
+}
+
+func (s *source[R]) request(o *metav1.ListOptions) *rest.Request {
+	o.LabelSelector, o.FieldSelector = s.labelSelector, s.fieldSelect
+	return s.raw.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(o, metav1.ParameterCodec)
+}
+
+// ListWithContext reads one page. The first page is not asked for at version
+// "0": an API server would then ignore the limit and send all at once.
+func (s *source[R]) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	s.running.Add(1)
+	defer s.running.Done()
+	if o.ResourceVersion == "0" {
+		o.ResourceVersion = ""
+	}
+	body, err := s.request(&o).Stream(ctx)
+	if err != nil {
+		return nil, s.failed("list", err)
+	}
+	defer body.Close()
+	out := &page{}
+	out.ListMeta, err = s.read(body, func(o *object[R]) { out.Items = append(out.Items, o) })
+	if err != nil {
+		return nil, s.failed("list", err)
+	}
+	return out, nil
+}
+
+// WatchWithContext opens a stream of events.
+func (s *source[R]) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	o.Watch = true
+	body, err := s.request(&o).Stream(ctx)
+	if err != nil {
+		return nil, s.failed("watch", err)
+	}
+	s.allowed()
+	s.running.Add(1)
+	stream := &events[R]{body: body, json: json.NewDecoder(body), decode: s.decode, ended: sync.OnceFunc(s.running.Done)}
+	return watch.NewStreamWatcher(stream, apierrors.NewClientErrorReporter(http.StatusInternalServerError, "watch", s.resource)), nil
+}
+
+// List is ListWithContext without one; a Reflector does not call it.
+func (s *source[R]) List(o metav1.ListOptions) (runtime.Object, error) {
+	return s.ListWithContext(context.Background(), o)
+}
+
+// Watch is WatchWithContext without one; a Reflector does not call it.
+func (s *source[R]) Watch(o metav1.ListOptions) (watch.Interface, error) {
+	return s.WatchWithContext(context.Background(), o)
+}
+
+// IsWatchListSemanticsUnSupported makes the Reflector list by pages, which
+// need no second store while they arrive.
+func (s *source[R]) IsWatchListSemanticsUnSupported() bool { return true }
+
+func (s *source[R]) allowed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deniedAt = time.Time{}
+}
+
+// failed gives the whole watch up when it can never work, and returns the
+// error for the Reflector, which tries again.
+func (s *source[R]) failed(verb string, err error) error {
+	meant := request{verb: verb, resource: resource(s.resource), namespace: s.namespace}.fail(err)
+	hopeless := errors.Is(meant, ErrForbidden) || errors.Is(meant, ErrCredentials) || errors.Is(meant, ErrNoFleet)
+	if hopeless && s.lostPatience() {
+		s.give(meant)
+	}
+	return err
+}
+
+func (s *source[R]) lostPatience() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deniedAt.IsZero() {
+		s.deniedAt = s.now()
+	}
+	return !s.worked || s.now().Sub(s.deniedAt) > patience
+}
+
+// Replace takes a complete list. It is believed as it is, even if its version
+// is older than what was seen: the API server was restored from a backup.
+func (s *source[R]) Replace(list []any, version string) error {
+	records := make([]R, len(list))
+	for i, o := range list {
+		records[i] = o.(*object[R]).record
+	}
+	s.seen = version
+	s.replace(records)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worked, s.deniedAt = true, time.Time{}
+	return nil
+}
+
+// Add takes an event.
+func (s *source[R]) Add(o any) error { return s.Update(o) }
+
+// Update takes an event, unless it is not newer than the last one.
+func (s *source[R]) Update(o any) error {
+	if e := o.(*object[R]); s.advance(e.version) {
+		s.set(e.record, true)
+	}
+	return nil
+}
+
+// Delete takes an event, unless it is not newer than the last one.
+func (s *source[R]) Delete(o any) error {
+	if e := o.(*object[R]); s.advance(e.version) {
+		s.delete(e.record)
+	}
+	return nil
+}
+
+// Resync is not used.
+func (s *source[R]) Resync() error { return nil }
+
+func (s *source[R]) advance(version string) bool {
+	if !newer(version, s.seen) {
+		return false
+	}
+	s.seen = version
+	return true
+}
