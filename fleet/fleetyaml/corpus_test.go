@@ -89,6 +89,8 @@ func (tc testCase) encode(src []byte) []byte {
 			s = strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
 		case "escapes": // \t, \u2028 and the like are written out in the corpus
 			s = strings.NewReplacer(`<TAB>`, "\t", `<LS>`, "\u2028", `<CR>`, "\r").Replace(s)
+		case "utf16":
+			s = "\xFE\xFF" + strings.ReplaceAll(s, "", "\x00")
 		case "long-line":
 			s = strings.ReplaceAll(s, "<LONG>", strings.Repeat("ü long ", 20_000))
 		default:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -46,6 +47,8 @@ type View struct {
 	entries []matcher
 	fields  []Field
 	cache   map[string]Effect // by the entries that apply: what they merge to
+	key     []byte            // scratch, for the cache's key
+	apply   []int             // scratch, for the entries that apply
 	rest    string            // hash of what the root says beyond the merged options
 }
 
@@ -136,17 +139,17 @@ func (v *View) effect(c Cluster) Effect {
 		}
 		return e
 	}
-	var apply []int
+	v.apply = v.apply[:0]
 	for i, m := range v.entries {
 		if !m.matches(c) {
 			continue
 		}
-		apply = append(apply, i)
+		v.apply = append(v.apply, i)
 		if m.target.DoNotDeploy {
-			return v.off(apply)
+			return v.off(v.apply)
 		}
 	}
-	return v.merged(apply)
+	return v.merged(v.apply)
 }
 
 // first is the effect of the first entry that matches; nothing is deployed if none does.
@@ -156,7 +159,8 @@ func (v *View) first(c Cluster) Effect {
 			return v.off([]int{i})
 		}
 		if m.matches(c) {
-			return v.merged([]int{i})
+			v.apply = append(v.apply[:0], i)
+			return v.merged(v.apply)
 		}
 	}
 	return Effect{Why: "not deployed: no entry selects it, and there are no other targets"}
@@ -165,16 +169,19 @@ func (v *View) first(c Cluster) Effect {
 // off is the effect of entries of which the last says doNotDeploy.
 func (v *View) off(apply []int) Effect {
 	name := v.f.entryName(apply[len(apply)-1])
-	return Effect{Entries: apply, Why: fmt.Sprintf("not deployed: entry %q says doNotDeploy", name)}
+	return Effect{Entries: slices.Clone(apply), Why: fmt.Sprintf("not deployed: entry %q says doNotDeploy", name)}
 }
 
 // merged is the effect of these entries over the base; clusters with the same entries share it.
 func (v *View) merged(apply []int) Effect {
-	key := fmt.Sprint(apply)
-	e, ok := v.cache[key]
+	v.key = v.key[:0]
+	for _, at := range apply {
+		v.key = append(strconv.AppendInt(v.key, int64(at), 10), ' ')
+	}
+	e, ok := v.cache[string(v.key)]
 	if !ok {
-		e = v.compute(apply)
-		v.cache[key] = e
+		e = v.compute(slices.Clone(apply))
+		v.cache[string(v.key)] = e
 	}
 	return e
 }

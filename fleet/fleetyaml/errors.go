@@ -109,14 +109,6 @@ func (fs Faults) Unwrap() []error {
 	return errs
 }
 
-// err is nil when there are no faults, so that an empty Faults never becomes a non-nil error.
-func (fs Faults) err() error {
-	if len(fs) == 0 {
-		return nil
-	}
-	return fs
-}
-
 // FaultsOf gives every fault in an error of this package; nil if there is none in it.
 func FaultsOf(err error) Faults {
 	var fs Faults

@@ -24,7 +24,7 @@ func (p *plan) verify(edited []byte) (*View, Faults) {
 		return nil, p.failed(why)
 	}
 	if !reflect.DeepEqual(p.expected(), any(after.raw)) {
-		return nil, p.failed("the edit would change other values as well")
+		return nil, p.failed("Fleet would not read exactly the new version and nonce: a merge key after them wins, or something repeats them")
 	}
 	view, err := after.View(p.c.Targets, p.c.Fields)
 	if err != nil {
