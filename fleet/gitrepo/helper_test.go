@@ -1,0 +1,16 @@
+package gitrepo_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+)
+
+// forward hands a request to git, and its answer to nobody.
+func (s *site) forward(r *http.Request) {
+	s.mu.Lock()
+	before := s.before
+	s.before = nil
+	s.mu.Unlock()
+	s.http.Config.Handler.ServeHTTP(httptest.NewRecorder(), r)
+	s.on(before)
+}
