@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -75,38 +74,38 @@ func put(t *testing.T, tree any, path []string, value any) {
 	}
 }
 
+// nonceLine is a line of its own for a nonce.
+var nonceLine = regexp.MustCompile(`^\s*(- +)?"?forceSyncGeneration"? *:`)
+
 // inlineNonce is a nonce that was added in flow style.
 var inlineNonce = regexp.MustCompile(`"?forceSyncGeneration"?: \d+, `)
 
-// checkLines asserts that, lines with the nonce's key aside, the only lines that differ are those that the edit names, and
-// that these differ only in the value.
+// checkLines asserts that the only lines that differ are those that the edit names, and those with a nonce.
 func checkLines(t *testing.T, src []byte, e *fleetyaml.Edit) {
 	t.Helper()
-	named := map[string]bool{}
-	old := splitLines(src)
+	named := map[int]bool{}
 	for _, entry := range e.Entries {
 		for _, fe := range entry.Fields {
-			if fe.Line <= len(old) {
-				named[old[fe.Line-1]] = true
-			}
+			named[fe.Line-1] = true
 		}
 	}
-	left := old
+	old, at := splitLines(src), 0
 	for _, line := range splitLines(e.Bytes) {
-		line = inlineNonce.ReplaceAllString(line, "")
-		if i := slices.Index(left, line); i >= 0 {
-			for _, gone := range left[:i] {
-				if !named[gone] && !strings.Contains(gone, "forceSyncGeneration") {
-					t.Errorf("line %q is gone", gone)
-				}
+		switch {
+		case at < len(old) && (line == old[at] || inlineNonce.ReplaceAllString(line, "") == old[at]):
+			at++
+		case at < len(old) && named[at] && !nonceLine.MatchString(line):
+			at++
+		case nonceLine.MatchString(line):
+			if at < len(old) && nonceLine.MatchString(old[at]) {
+				at++
 			}
-			left = left[i+1:]
+		default:
+			t.Fatalf("line %q is not where it was, nor is it named", line)
 		}
 	}
-	for _, gone := range left {
-		if !named[gone] && !strings.Contains(gone, "forceSyncGeneration") {
-			t.Errorf("line %q is gone", gone)
-		}
+	if at != len(old) {
+		t.Errorf("line %q is gone", old[at])
 	}
 }
 
