@@ -74,8 +74,11 @@ func put(t *testing.T, tree any, path []string, value any) {
 	}
 }
 
-// nonceLine is a line of its own for a nonce.
-var nonceLine = regexp.MustCompile(`^\s*(- +)?"?forceSyncGeneration"? *:`)
+// nonceLine is a line that begins with a nonce, in block style; anyNonce is one that has a nonce, not commented out.
+var (
+	nonceLine = regexp.MustCompile(`^\s*(- +)?forceSyncGeneration *:`)
+	anyNonce  = regexp.MustCompile(`^[^#]*forceSyncGeneration"? *:`)
+)
 
 // inlineNonce is a nonce that was added in flow style.
 var inlineNonce = regexp.MustCompile(`"?forceSyncGeneration"?: \d+, `)
@@ -96,10 +99,9 @@ func checkLines(t *testing.T, src []byte, e *fleetyaml.Edit) {
 			at++
 		case at < len(old) && named[at] && !nonceLine.MatchString(line):
 			at++
-		case nonceLine.MatchString(line):
-			if at < len(old) && nonceLine.MatchString(old[at]) {
-				at++
-			}
+		case at < len(old) && anyNonce.MatchString(line) && anyNonce.MatchString(old[at]):
+			at++
+		case nonceLine.MatchString(line): // added
 		default:
 			t.Fatalf("line %q is not where it was, nor is it named", line)
 		}
