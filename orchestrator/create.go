@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"fmt"
-	"slices"
 
 	"rollout/rings"
 )
@@ -58,7 +57,7 @@ func newSteps(a *rings.Application, ring *rings.Ring, plan rings.Plan) ([]NewSte
 				return nil, err
 			}
 			steps = append(steps, NewStep{
-				Ring: ring.Name, Target: TargetOf(*service), Needs: slices.Clone(needs[name]), Wave: i + 1,
+				Ring: ring.Name, Target: TargetOf(*service), Needs: append([]rings.ServiceName(nil), needs[name]...), Wave: i + 1,
 				Policy: ring.Policy, To: plan[name].Version, Known: service.Known[ring.Name], Floor: service.LastNonce,
 			})
 		}

@@ -1,0 +1,152 @@
+package orchestrator_test
+
+import (
+	"testing"
+	"time"
+
+	"rollout/orchestrator"
+)
+
+// player does what a Runner does, in virtual time and without one: it steps a
+// rollout against a world, keeps its journal, and carries out its actions.
+// The invariants are checked after every step.
+type player struct {
+	t       *testing.T
+	w       *world
+	watch   *watch
+	s       *orchestrator.State
+	journal []orchestrator.Event
+	check   *checker
+	wake    time.Time
+
+	answers  []orchestrator.Outcome
+	commands []orchestrator.Command
+	taken    bool
+	life     int             // drivers so far: an answer to an earlier one is lost
+	bornAt   time.Time       // of the present driver
+	begun    map[string]bool // actions under way
+
+	// told is called after every step that decided something.
+	told func(orchestrator.Decision)
+	// delays are how long an action takes until it acts, and until it is answered.
+	delays func(orchestrator.Action) (act, answer time.Duration)
+	// facts filters what the watch says on its way to the step.
+	facts func([]orchestrator.Fact) []orchestrator.Fact
+	// crash reports whether the driver dies after it decided: before it could
+	// store anything, or right after.
+	crash func() (before, after bool)
+}
+
+func newPlayer(t *testing.T, w *world, c orchestrator.Created) *player {
+	p := &player{t: t, w: w, begun: map[string]bool{}}
+	p.told = func(orchestrator.Decision) {}
+	p.delays = func(orchestrator.Action) (time.Duration, time.Duration) { return 100 * time.Millisecond, 0 }
+	p.facts = func(f []orchestrator.Fact) []orchestrator.Fact { return f }
+	p.crash = func() (bool, bool) { return false, false }
+	first := orchestrator.Event{Rollout: "shop-1", Seq: 1, At: w.now, Actor: "ann", Body: c}
+	p.journal = []orchestrator.Event{first}
+	p.check = newChecker(w, c)
+	p.restart()
+	return p
+}
+
+// restart is a new driver: it knows the journal and nothing else.
+func (p *player) restart() {
+	p.s = orchestrator.Fold(nil, p.decoded())
+	p.life, p.bornAt = p.life+1, p.w.now
+	p.watch, p.begun, p.answers, p.wake, p.taken = p.w.watch(), map[string]bool{}, nil, time.Time{}, true
+}
+
+// decoded is the journal as it comes back from the disk.
+func (p *player) decoded() []orchestrator.Event {
+	out := make([]orchestrator.Event, len(p.journal))
+	for i, e := range p.journal {
+		out[i] = roundTrip(p.t, e)
+	}
+	return out
+}
+
+// play lets time pass until the time is reached, stop says so, or the rollout
+// has ended and nobody asks for more.
+func (p *player) play(until time.Time, stop func() bool) {
+	for {
+		p.turn()
+		if stop() {
+			return
+		}
+		next := p.w.next()
+		if !p.wake.IsZero() && p.wake.Before(next) {
+			next = p.wake
+		}
+		if next.After(until) {
+			p.w.elapse(until)
+			return
+		}
+		p.w.elapse(next)
+	}
+}
+
+func (p *player) ended() bool { return p.s.Phase.Ended() }
+
+// turn is one turn of a Runner's loop: read, step, store, act.
+func (p *player) turn() {
+	in := orchestrator.Input{Now: p.w.now, Taken: p.taken, Facts: p.facts(p.watch.news()), Outcomes: p.answers, Commands: p.commands}
+	due := !p.wake.IsZero() && !p.wake.After(p.w.now)
+	if !due && !in.Taken && len(in.Facts)+len(in.Outcomes)+len(in.Commands) == 0 {
+		return
+	}
+	before, after := p.crash()
+	if before {
+		orchestrator.Step(p.s, in, "driver")
+		p.restart()
+		return
+	}
+	p.taken, p.answers, p.commands = false, nil, nil
+	for _, o := range in.Outcomes {
+		delete(p.begun, o.Action)
+	}
+	d := p.check.step(p.t, p.s, in, p.journal)
+	p.journal = append(p.journal, d.Events...)
+	p.wake = d.Wake
+	if len(d.Events) > 0 {
+		p.told(d)
+	}
+	if after {
+		p.restart()
+		return
+	}
+	p.act()
+}
+
+// act begins what is pending and not under way.
+func (p *player) act() {
+	if p.ended() {
+		return
+	}
+	for _, id := range sortedKeys(p.s.Pending) {
+		a := p.s.Pending[id]
+		if p.begun[id] {
+			continue
+		}
+		p.begun[id] = true
+		p.perform(a)
+	}
+}
+
+// perform lets an action happen in the world. One that had begun when its
+// driver died happens nevertheless; its answer is lost.
+func (p *player) perform(a orchestrator.Action) {
+	act, answer := p.delays(a)
+	life, begins := p.life, p.w.now.Add(max(0, a.After.Sub(p.w.now)))
+	p.w.after(begins.Add(act).Sub(p.w.now), func() {
+		if life != p.life && p.bornAt.Before(begins) || p.ended() {
+			return
+		}
+		o := p.w.exec(a)
+		p.w.after(answer, func() {
+			if life == p.life {
+				p.answers = append(p.answers, o)
+			}
+		})
+	})
+}
