@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/cgi"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,7 +97,7 @@ func (h *gitHost) serve(w http.ResponseWriter, r *http.Request, req gitRequest) 
 		h.refuse(w, fault.Status)
 		return http.StatusText(fault.Status)
 	case fault.Cut:
-		h.backend(httptest.NewRecorder(), r, "")
+		h.backend(unanswered{}, r, "")
 		return "taken, and the answer cut: " + cut(w)
 	}
 	return h.backend(w, r, fault.Refuse)
@@ -151,6 +150,13 @@ func cut(w http.ResponseWriter) string {
 	_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-receive-pack-result\r\nContent-Length: 1000\r\n\r\n")
 	return fmt.Sprint(errors.Join(err, conn.Close()))
 }
+
+// unanswered is where an answer goes that nobody gets.
+type unanswered http.Header
+
+func (u unanswered) Header() http.Header         { return http.Header(u) }
+func (u unanswered) Write(b []byte) (int, error) { return len(b), nil }
+func (u unanswered) WriteHeader(int)             {}
 
 // backend lets git answer. The words of a refusal reach the pre-receive hook by its environment.
 func (h *gitHost) backend(w http.ResponseWriter, r *http.Request, refusal string) string {

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -64,6 +65,24 @@ func (l *Lab) DownstreamClient(cluster string) (client.WithWatch, error) {
 		return nil, err
 	}
 	return l.client(cluster)
+}
+
+// DownstreamImages returns what runs in a namespace of a cluster: the first image of each Deployment, by its name. It is empty
+// when there is none.
+func (l *Lab) DownstreamImages(ctx context.Context, cluster, namespace string) (map[string]string, error) {
+	c, err := l.DownstreamClient(cluster)
+	if err != nil {
+		return nil, err
+	}
+	var deployments appsv1.DeploymentList
+	if err := c.List(ctx, &deployments, client.InNamespace(namespace)); err != nil {
+		return nil, err
+	}
+	images := map[string]string{}
+	for _, d := range deployments.Items {
+		images[d.Name] = d.Spec.Template.Spec.Containers[0].Image
+	}
+	return images, nil
 }
 
 func (l *Lab) client(server string) (client.WithWatch, error) {

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -39,26 +40,37 @@ func (l *Lab) endPart(ctx context.Context, part string, end func(*process) error
 
 // Start starts a part that was stopped, killed, or ended by itself, and returns when it answers. A part that runs is left as it is.
 func (l *Lab) Start(ctx context.Context, part string) error {
-	err := updateState(ctx, l.dir, func(s *state) error {
-		p, err := s.part(part)
-		if err != nil || p.alive() {
-			return err
-		}
-		return p.start(l.dir)
-	})
+	err := l.started(ctx, func(s *state) (*process, error) { return s.part(part) })
 	if err != nil {
 		return err
 	}
 	return l.waitPart(ctx, part)
 }
 
-// launch adds a part to the lab and starts it. The record is written before the process is, and again with its pid, so
-// that a lab whose start was cut short knows all that it has to end.
+// launch adds a part to the lab and starts it.
 func (l *Lab) launch(ctx context.Context, p *process) error {
-	return updateState(ctx, l.dir, func(s *state) error {
+	return l.started(ctx, func(s *state) (*process, error) {
 		s.Processes = append(s.Processes, p)
-		return p.start(l.dir)
+		return p, nil
 	})
+}
+
+// started starts the part that choose returns and records it. What cannot be recorded could never be ended, so it is ended here.
+func (l *Lab) started(ctx context.Context, choose func(*state) (*process, error)) error {
+	var fresh process
+	err := updateState(ctx, l.dir, func(s *state) error {
+		p, err := choose(s)
+		if err != nil || p.alive() {
+			return err
+		}
+		err = p.start(l.dir)
+		fresh = *p
+		return err
+	})
+	if err != nil {
+		return errors.Join(err, fresh.kill(context.WithoutCancel(ctx)))
+	}
+	return nil
 }
 
 // waitPart returns when the part answers requests, or, for one that takes none, when it has started.

@@ -40,10 +40,13 @@ func Sample() (map[string]map[string]string, error) {
 	return repos, nil
 }
 
-// ReadFiles returns all files under a folder by their paths, in the form that CreateRepo takes.
+// ReadFiles returns all files under a folder by their paths, in the form that CreateRepo takes; those of git are left out.
 func ReadFiles(root fs.FS) (map[string]string, error) {
 	files := map[string]string{}
 	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".git" && path != "." {
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -41,7 +41,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 		return nil, errors.Join(err, l.abandon(ctx))
 	}
 	if err := l.boot(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start the lab (logs: %s): %w", l.path("logs"), err), l.abandon(ctx))
+		return nil, errors.Join(fmt.Errorf("start the lab (logs: %s): %w", l.path("logs"), errors.Join(context.Cause(ctx), err)), l.abandon(ctx))
 	}
 	l.starting = false
 	return l, nil
@@ -63,16 +63,15 @@ func newLab(o Options) (*Lab, error) {
 
 // checkFree refuses a folder with anything in it, since the folder is removed when the lab ends.
 func checkFree(dir string) error {
+	if _, err := readState(dir); err == nil {
+		return fmt.Errorf("%s: there is a lab already; end it first", dir)
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	for _, e := range entries {
-		switch e.Name() {
-		case "logs":
-		case "state.json":
-			return fmt.Errorf("%s: there is a lab already; end it first", dir)
-		default:
+		if e.Name() != "logs" {
 			return fmt.Errorf("%s is not empty (%s)", dir, e.Name())
 		}
 	}
