@@ -148,7 +148,7 @@ func (st *StepState) cluster(name rings.ClusterName, at time.Time) *ClusterState
 func (s *State) asked(a Action, at time.Time) {
 	a.AskedAt, a.Items = at, slices.Clone(a.Items)
 	for i, item := range a.Items {
-		a.Items[i].Labels = s.step(Ref{a.Ring, item.Service}).unexplained()
+		a.Items[i].Labels = s.step(Ref{a.Ring, item.Service}).shown()
 	}
 	if s.Pending == nil {
 		s.Pending = map[string]Action{}

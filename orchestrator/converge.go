@@ -323,7 +323,7 @@ func (st *StepState) unplacedMember() bool {
 // new is looked at.
 func (t *turn) unplacedCommit(st *StepState) bool {
 	if t.all[st] || st.Tries > 0 {
-		return len(st.unexplained()) > 0
+		return slices.ContainsFunc(st.shown(), st.unexplainedCommit)
 	}
 	for name := range t.dirty[st] {
 		if st.unexplainedCommit(st.Clusters[name].Seen.Commit) {

@@ -129,12 +129,12 @@ func (st *StepState) placed(commit string) bool {
 	return st.Survey != nil && commit != "" && slices.Contains(st.Survey.Lineage, commit)
 }
 
-// unexplained returns the commits on Fleet's objects that are neither the
-// attempt's nor its descendants nor known to be older, sorted, each once.
-func (st *StepState) unexplained() []string {
+// shown returns the commits on Fleet's objects that are not known to be older
+// than the attempt's, sorted, each once.
+func (st *StepState) shown() []string {
 	var out []string
 	note := func(commit string) {
-		if commit != "" && !st.placed(commit) && !slices.Contains(st.Strange, commit) && !slices.Contains(out, commit) {
+		if commit != "" && !slices.Contains(out, commit) && !slices.Contains(st.Strange, commit) {
 			out = append(out, commit)
 		}
 	}

@@ -211,7 +211,7 @@ func (y *story) begin() error {
 		}
 		y.w.addService(s.Name, s.Repo, y.entries[s.Name])
 	}
-	y.w.settle()
+	y.w.settle(24 * time.Hour)
 	created, err := orchestrator.New(y.app, orchestrator.Request{Ring: "ring-1", Options: y.opt})
 	if err != nil {
 		return err

@@ -24,7 +24,9 @@ import (
 //	exclude db c1 [WHY]             the GitRepo does not reach the cluster; "exclude db c1 stray": it runs there all the same
 //	relabel c1 ring-2|-
 //	lie db c1 FIELD=VALUE...        the BundleDeployment shows that; "lie db c1": the truth again
+//	lose db c1                      its BundleDeployment is gone, and Fleet makes none
 //	claim WORDS                     another store holds the claim
+//	blind                           new drivers see nothing of Fleet
 func (y *story) world(verb string, args []string) error {
 	w := y.w
 	switch verb {
@@ -52,6 +54,10 @@ func (y *story) world(verb string, args []string) error {
 		w.relabel(rings.ClusterName(args[0]), rings.RingName(strings.TrimSuffix(args[1], "-")))
 	case "lie":
 		return y.lie(w.units[rings.ServiceName(args[0])].bds[rings.ClusterName(args[1])], args[2:])
+	case "lose":
+		y.lose(w.units[rings.ServiceName(args[0])], rings.ClusterName(args[1]))
+	case "blind":
+		y.p.facts = func([]orchestrator.Fact) []orchestrator.Fact { return nil }
 	case "claim":
 		w.claimed = strings.Join(args, " ")
 	default:
@@ -132,6 +138,11 @@ func (y *story) exclude(args []string) {
 	if len(args) < 3 {
 		delete(u.bds, name)
 	}
+}
+
+func (y *story) lose(u *unit, name rings.ClusterName) {
+	delete(u.bds, name)
+	u.lost = name
 }
 
 func (y *story) lie(b *bd, fields []string) error {

@@ -61,8 +61,9 @@ type unit struct {
 	content  map[at]entry
 	bds      map[rings.ClusterName]*bd
 	excluded map[rings.ClusterName]string
-	broken   string // the git job fails with these words
-	target   string // targeting error of the next bundle
+	broken   string            // the git job fails with these words
+	target   string            // targeting error of the next bundle
+	lost     rings.ClusterName // Fleet makes no BundleDeployment for it
 }
 
 // bd is one BundleDeployment and what its cluster runs.
@@ -143,8 +144,14 @@ func (w *world) addService(name rings.ServiceName, url string, entries map[rings
 	w.every(pollEvery, func() { w.job(u) })
 }
 
-// settle brings everything to rest before a test begins.
-func (w *world) settle() {
+// settle brings everything to rest before a test begins, as if it had been so
+// for a while.
+func (w *world) settle(since time.Duration) {
+	for _, r := range w.repos {
+		for _, c := range r.commits {
+			c.when = w.now.Add(-since)
+		}
+	}
 	for _, u := range w.sorted() {
 		u.gitrepo.Commit, u.bundle.Commit, u.content = u.repo.tip().sha, u.repo.tip().sha, u.repo.tip().files
 		w.deploy(u)
@@ -192,7 +199,7 @@ func (w *world) runJob(u *unit, tip string) {
 // deploy brings the BundleDeployments to the Bundle's content.
 func (w *world) deploy(u *unit) {
 	for _, name := range slices.Sorted(maps.Keys(w.clusters)) {
-		if _, out := u.excluded[name]; out || w.clusters[name].ring == "" {
+		if _, out := u.excluded[name]; out || name == u.lost || w.clusters[name].ring == "" {
 			continue
 		}
 		b := u.bds[name]
