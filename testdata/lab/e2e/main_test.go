@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"rollout/testdata/lab"
+)
+
+// floor is what Fleet itself needs for a wave with changed Helm values and
+// fast pods: 5 s for its values secret, 5 s for its debounce of readiness, the
+// rest for the job and the agents.
+const floor = 11 * time.Second
+
+var (
+	keep = flag.Bool("keep", false, "leave the lab running, and say where it is")
+	in   = flag.String("lab", "", "use the lab that runs in this folder, and leave it running")
+
+	shared  *lab.Lab // where the scenarios run side by side
+	binary  string   // the program under test
+	scratch string   // for stores and the binary; removed at the end
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	if scratch, err = os.MkdirTemp("", "rollout-e2e-"); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	if err := buildBinary(ctx); err != nil {
+		return 1, err
+	}
+	if shared, err = begin(ctx); err != nil {
+		return 1, err
+	}
+	if *in == "" && !*keep {
+		defer func() { err = errors.Join(err, shared.Down(ctx)) }()
+	}
+	code = m.Run()
+	return max(code, report()), nil
+}
+
+func begin(ctx context.Context) (*lab.Lab, error) {
+	if *in != "" {
+		return lab.Open(*in)
+	}
+	l, err := lab.Up(ctx, lab.Options{Dir: filepath.Join(scratch, "lab"), Clusters: lab.Clusters(4), Out: os.Stderr})
+	if err == nil && *keep {
+		fmt.Fprintln(os.Stderr, "the lab stays in", l.Dir())
+	}
+	return l, err
+}
+
+// buildBinary builds the program as `make build` does.
+func buildBinary(ctx context.Context) error {
+	binary = filepath.Join(scratch, "rollout")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/rollout")
+	cmd.Dir = filepath.Join("..", "..", "..")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build rollout: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// results are the scenarios that ran, for the table at the end.
+var results struct {
+	mu    sync.Mutex
+	lines []string
+	bad   bool
+}
+
+// note records how a scenario fared.
+func note(t *testing.T, waves int, took time.Duration) {
+	results.mu.Lock()
+	defer results.mu.Unlock()
+	word := "ok"
+	switch {
+	case t.Skipped():
+		word, results.bad = "SKIPPED", true
+	case t.Failed():
+		word = "FAILED"
+	}
+	results.lines = append(results.lines, fmt.Sprintf("%-34s %6.1f s   floor %5.1f s (%d waves)   %s",
+		t.Name(), took.Seconds(), (time.Duration(waves)*floor).Seconds(), waves, word))
+}
+
+// report prints the table, and returns 1 when a scenario was skipped.
+func report() int {
+	results.mu.Lock()
+	defer results.mu.Unlock()
+	slices.Sort(results.lines)
+	for _, l := range results.lines {
+		fmt.Println(l)
+	}
+	if results.bad {
+		fmt.Println("a scenario was skipped")
+		return 1
+	}
+	return 0
+}
