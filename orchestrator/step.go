@@ -225,8 +225,11 @@ func (t *turn) ask(a Action) {
 // steps lets every step move. What several steps want from one repository at
 // the same time is asked for together, so that they share a commit.
 func (t *turn) steps() {
-	for _, st := range t.s.Steps {
-		t.moveStep(st)
+	for before := -1; before != len(t.events); {
+		before = len(t.events) // a failure is news for the steps before it, too
+		for _, st := range t.s.Steps {
+			t.moveStep(st)
+		}
 	}
 	t.askSurveys()
 	t.askPublishes()
