@@ -54,10 +54,10 @@ func (t *turn) claimed(o Outcome) {
 	case o.Result == OK && o.Words != "":
 		t.emit(Warned{Words: o.Words})
 	case o.Result == Refused:
-		t.emit(Ended{Phase: Failed, Failure: &f})
+		t.end(Failed, &f)
 	case o.Result != OK && t.now.Sub(t.s.DrivenAt) > t.s.Steps[0].uptake():
 		f.Code, f.Words = CodeUnreach, "the claim on the ring could not be taken: "+o.Words
-		t.emit(Ended{Phase: Failed, Failure: &f})
+		t.end(Failed, &f)
 	}
 }
 

@@ -100,7 +100,9 @@ func (t *turn) take(in Input) {
 		t.outcome(o)
 	}
 	for _, f := range in.Facts {
-		t.fact(f)
+		if !t.s.Phase.Ended() {
+			t.fact(f)
+		}
 	}
 }
 
@@ -201,10 +203,7 @@ func (t *turn) cancel() {
 			return
 		}
 	}
-	for _, id := range t.pendingIDs() {
-		t.emit(Dropped{Action: id})
-	}
-	t.emit(Ended{Phase: Cancelled})
+	t.end(Cancelled, nil)
 }
 
 func (t *turn) pendingIDs() []string {
@@ -278,17 +277,18 @@ func (t *turn) finish() {
 	}
 	switch {
 	case t.s.Failure != nil:
-		t.end(Failed)
+		t.end(Failed, t.s.Failure)
 	case !waiting:
-		t.end(Succeeded)
+		t.end(Succeeded, nil)
 	}
 }
 
-func (t *turn) end(p Phase) {
+// end ends the rollout; what is pending is not wanted any more.
+func (t *turn) end(p Phase, f *Failure) {
 	for _, id := range t.pendingIDs() {
 		t.emit(Dropped{Action: id})
 	}
-	t.emit(Ended{Phase: p, Failure: t.s.Failure})
+	t.emit(Ended{Phase: p, Failure: f})
 }
 
 // fail ends a step.
