@@ -91,3 +91,26 @@ func TestHelmServiceAsWished(t *testing.T) {
 		}
 	}
 }
+
+func TestGitRepoFor(t *testing.T) {
+	var got struct {
+		Metadata struct{ Name, Namespace string }
+		Spec     struct {
+			Repo             string
+			Paths            []string
+			ClientSecretName string
+			Targets          []struct {
+				ClusterSelector struct{ MatchLabels map[string]string }
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(lab.GitRepoFor("a", map[string]string{"x": "true", "y": "z"}, "p", "q")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Metadata.Namespace != lab.Namespace || got.Spec.ClientSecretName != lab.GitSecret || !slices.Equal(got.Spec.Paths, []string{"p", "q"}) {
+		t.Errorf("%+v", got)
+	}
+	if labels := got.Spec.Targets[0].ClusterSelector.MatchLabels; !maps.Equal(labels, map[string]string{"x": "true", "y": "z"}) {
+		t.Errorf("targets %v", labels)
+	}
+}

@@ -3,7 +3,9 @@ package lab
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -64,24 +66,32 @@ targetCustomizations:
 	return b.String()
 }
 
-// GitRepo returns the manifest of a GitRepo for a repository of the lab, to be its repo.yaml or for Apply: CreateRepo puts
-// the address in the place of REPO_URL. Its targets are the clusters with the label app=APP; it is polled every 15 s.
+// GitRepo returns the manifest of a GitRepo whose targets are the clusters with the label app=APP: see GitRepoFor.
 func GitRepo(name, app string, paths ...string) string {
+	return GitRepoFor(name, map[string]string{"app": app}, paths...)
+}
+
+// GitRepoFor returns the manifest of a GitRepo for a repository of the lab, to be its repo.yaml: CreateRepo puts the address
+// in the place of REPO_URL. Its targets are the clusters with these labels; it is polled every 15 s.
+func GitRepoFor(name string, clusters map[string]string, paths ...string) string {
+	var labels strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(clusters)) {
+		fmt.Fprintf(&labels, "        %s: %q\n", key, clusters[key])
+	}
 	return fmt.Sprintf(`apiVersion: fleet.cattle.io/v1alpha1
 kind: GitRepo
 metadata:
-  name: %s
-  namespace: %s
+  name: %[1]s
+  namespace: %[2]s
 spec:
   repo: REPO_URL
-  branch: %s
-  paths: [%s]
+  branch: %[3]s
+  paths: [%[4]s]
   pollingInterval: 15s
-  clientSecretName: %s
+  clientSecretName: %[5]s
   targets:
-  - name: %s
+  - name: %[1]s
     clusterSelector:
       matchLabels:
-        app: %[6]s
-`, name, Namespace, Branch, strings.Join(paths, ", "), GitSecret, app)
+%[6]s`, name, Namespace, Branch, strings.Join(paths, ", "), GitSecret, labels.String())
 }
