@@ -196,10 +196,11 @@ func (t *turn) claim() {
 
 // cancel ends the rollout as soon as no push of this driver is under way: its
 // answer is waited for, so that the record says what is on the branch. A push
-// that an earlier driver left behind is not repeated.
+// that an earlier driver left behind is not repeated, and one that waits for
+// its time is not begun.
 func (t *turn) cancel() {
 	for _, a := range t.s.Pending {
-		if a.Kind == ActPublish {
+		if a.Kind == ActPublish && !a.After.After(t.now) {
 			return
 		}
 	}
