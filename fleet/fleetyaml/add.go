@@ -32,7 +32,7 @@ func (f *File) AddEntries(entries []NewEntry, c Change) (*Addition, error) {
 		return nil, f.viewFaults(err)
 	}
 	c.Fields = before.fields
-	fs := f.fileFaults()
+	fs := append(f.fieldFaults(c), f.fileFaults()...)
 	a := addition{f: f, c: c, before: before}
 	for _, n := range entries {
 		if n.Version, err = a.pin(n); err != nil {
@@ -139,19 +139,16 @@ func (a *addition) write(line, indent int) (*Addition, error) {
 	}
 	eol := a.f.lineEnd(2)
 	insert := strings.ReplaceAll(text, "\n", eol)
-	if at > 0 && a.f.lines.lastLineOpen(at) {
+	line = slices.Index(a.f.lines.starts, at) + 1
+	if line == 0 { // the last line has no line break
+		line = len(a.f.lines.starts) + 1
 		insert = eol + strings.TrimSuffix(insert, eol)
 	}
-	r := &Addition{Text: text, Line: min(line, len(a.f.lines.starts)), Bytes: apply(a.f.src, []splice{{at, at, insert}})}
+	r := &Addition{Text: text, Line: line, Bytes: apply(a.f.src, []splice{{at, at, insert}})}
 	if fs := a.verify(r.Bytes); len(fs) > 0 {
 		return nil, fs
 	}
 	return r, nil
-}
-
-// lastLineOpen reports whether the text before an offset does not end with a line break.
-func (t lineTable) lastLineOpen(at int) bool {
-	return !slices.Contains(t.starts, at)
 }
 
 // text is the entries in block style, at an indentation; with their key if it is -1.

@@ -16,7 +16,8 @@ type Change struct {
 	AcceptRedeploy bool
 }
 
-// Edit is the edited file and what it does.
+// Edit is the edited file and what it does. Its slices are the caller's, but the Effects share theirs among each other:
+// read them only.
 type Edit struct {
 	Bytes   []byte      // the whole file; equal to the parsed one if Changed is false
 	Changed bool        // false: the file says version and nonce already
@@ -39,7 +40,7 @@ type EntryEdit struct {
 type FieldEdit struct {
 	Field    Field
 	Line     int
-	Old, New string // without quotes
+	Old, New string // without quotes; equal if only the nonce moves
 }
 
 // Outcome is one cluster before and after the edit.
@@ -93,13 +94,7 @@ func (f *File) viewFaults(err error) Faults {
 
 // changeFaults are what is wrong with the change itself, before looking into the file.
 func (f *File) changeFaults(c Change) Faults {
-	var fs Faults
-	for _, fl := range orDefault(c.Fields) {
-		if e := fl.Check(); e != nil && (e.Code != CodeRedeploys || !c.AcceptRedeploy) {
-			e.File = f.name
-			fs = append(fs, e)
-		}
-	}
+	fs := f.fieldFaults(c)
 	if why := checkVersion(c.Version); why != "" {
 		fs = append(fs, f.fault(CodeVersion, 0, "%s", why))
 	}
@@ -108,6 +103,18 @@ func (f *File) changeFaults(c Change) Faults {
 	}
 	if len(c.Ring) == 0 {
 		fs = append(fs, f.fault(CodeNotDeployed, 0, "the ring has no clusters"))
+	}
+	return fs
+}
+
+// fieldFaults are the fields that cannot be used.
+func (f *File) fieldFaults(c Change) Faults {
+	var fs Faults
+	for _, fl := range orDefault(c.Fields) {
+		if e := fl.Check(); e != nil && (e.Code != CodeRedeploys || !c.AcceptRedeploy) {
+			e.File = f.name
+			fs = append(fs, e)
+		}
 	}
 	return fs
 }

@@ -11,7 +11,8 @@ import (
 // (controller/target/matcher/clustermatcher.go:31-38).
 const displayNameLabel = "management.cattle.io/cluster-display-name"
 
-// Cluster is a Fleet Cluster object as Fleet's matching sees it.
+// Cluster is a Fleet Cluster object as Fleet's matching sees it. Within one call names are unique: two clusters of one
+// name, in two namespaces, are taken for one, and are then both in the ring or both outside.
 type Cluster struct {
 	Name   string
 	Labels map[string]string
