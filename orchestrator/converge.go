@@ -15,8 +15,11 @@ func (t *turn) converge(st *StepState) {
 		t.fail(st, f)
 		return
 	}
-	if !st.Synced {
-		return // nothing is judged before this driver has seen everything
+	if !st.Synced { // nothing is judged before this driver has seen everything
+		if !t.now.Before(t.seenBy(st)) {
+			t.fail(st, t.unseen(st))
+		}
+		return
 	}
 	t.takenUp(st)
 	t.judgeClusters(st)
@@ -27,6 +30,15 @@ func (t *turn) converge(st *StepState) {
 	if st.converged() {
 		t.done(st, StepDone, st.doneReason())
 	}
+}
+
+// seenBy is until when a driver must have been told what there is in Fleet.
+func (t *turn) seenBy(st *StepState) time.Time {
+	return later(st.StartedAt, t.s.DrivenAt).Add(st.uptake())
+}
+
+func (t *turn) unseen(st *StepState) Failure {
+	return Failure{Code: CodeUnreach, Words: fmt.Sprintf("Fleet did not say within %s what is deployed", Duration(st.uptake()))}
 }
 
 // lost says whether the branch no longer holds what was published.
@@ -211,7 +223,7 @@ func (t *turn) emptied(st *StepState) (Failure, bool) {
 
 // late is about the two deadlines.
 func (t *turn) late(st *StepState) (Failure, bool) {
-	if t.now.Before(st.deadline()) {
+	if t.now.Before(t.deadline(st)) {
 		return Failure{}, false
 	}
 	if st.TakenUpAt.IsZero() && st.ReadySince.IsZero() {
@@ -247,6 +259,15 @@ func (t *turn) lateClusters(st *StepState) Failure {
 		f.Words += fmt.Sprintf(" (and %d more of %d clusters)", n-1, st.expected())
 	}
 	return f
+}
+
+// deadline is the step's; the last look is this driver's to take, so the time
+// in which nobody drove does not count for it.
+func (t *turn) deadline(st *StepState) time.Time {
+	if st.ReadySince.IsZero() {
+		return st.deadline()
+	}
+	return later(st.deadline(), t.s.DrivenAt.Add(st.uptake()))
 }
 
 // fleetWords is what Fleet says about not taking a commit up, for people.
@@ -354,15 +375,18 @@ func (t *turn) wake() time.Time {
 		case StepSurveying, StepPublishing:
 			note(t.publishBy(st))
 		case StepConverging:
+			note(t.deadline(st))
+			if !st.Synced {
+				note(t.seenBy(st))
+			}
 			st.timers(note)
 		}
 	}
 	return next
 }
 
-// timers names the moments at which a converging step must be looked at.
+// timers names the moments at which what was seen begins to count.
 func (st *StepState) timers(note func(time.Time)) {
-	note(st.deadline())
 	if !st.BundleErrorSince.IsZero() {
 		note(st.BundleErrorSince.Add(bundleGrace))
 	}

@@ -167,6 +167,10 @@ func (t *turn) overdue(st *StepState) bool {
 	if t.now.Before(t.publishBy(st)) || t.isPending(st, ActPublish) {
 		return false
 	}
+	if st.Phase == StepSurveying && st.Survey != nil && !st.Synced {
+		t.fail(st, t.unseen(st))
+		return true
+	}
 	words := fmt.Sprintf("%s could not be read and written within %s", st.Target.Repo, st.uptake())
 	if st.Words != "" {
 		words += ": " + st.Words

@@ -109,7 +109,7 @@ func tell(t *testing.T, text string) string {
 //	plan db=v2 api=v2              (default: v2 for all)
 //	deadline 10m, uptake 2m        of ring-1
 //	redeploy, override             options of the rollout
-//	begin                          the rollout is created; a driver takes it up
+//	begin [blind]                  the rollout is created; a driver takes it up (and sees nothing of Fleet)
 //
 // All else is in [story.play] and [story.world].
 func (y *story) do(verb string, args []string) error {
@@ -146,7 +146,7 @@ func (y *story) do(verb string, args []string) error {
 	case "override":
 		y.opt.Override, y.opt.Reason = true, "I know"
 	case "begin":
-		return y.begin()
+		return y.begin(len(args) > 0)
 	default:
 		if done, err := y.play(verb, args); done || err != nil {
 			return err
@@ -199,7 +199,7 @@ func (y *story) deadline(verb, arg string) error {
 	return err
 }
 
-func (y *story) begin() error {
+func (y *story) begin(blind bool) error {
 	planned := len(y.app.Plan) > 0
 	for i := range y.app.Services {
 		s := &y.app.Services[i]
@@ -218,6 +218,9 @@ func (y *story) begin() error {
 	}
 	y.p = newPlayer(y.t, y.w, created)
 	y.p.told = y.show
+	if blind {
+		y.p.facts = func([]orchestrator.Fact) []orchestrator.Fact { return nil }
+	}
 	y.p.turn()
 	return nil
 }
