@@ -227,7 +227,7 @@ func (t *turn) late(st *StepState) (Failure, bool) {
 		return Failure{}, false
 	}
 	if st.TakenUpAt.IsZero() && st.ReadySince.IsZero() {
-		return Failure{Code: CodeUptake, Words: fmt.Sprintf("Fleet has not taken up commit %s within %s%s", short(st.Attempt.Commit), st.uptake(), st.fleetWords()),
+		return Failure{Code: CodeUptake, Words: fmt.Sprintf("Fleet has not taken up commit %s within %s%s", short(st.Attempt.Commit), Duration(st.uptake()), st.fleetWords()),
 			Hint: fmt.Sprintf("kubectl -n %s describe gitrepo %s", t.s.Scope.Workspace, st.Target.GitRepo)}, true
 	}
 	if !st.ReadySince.IsZero() {
@@ -246,8 +246,8 @@ func (t *turn) lateClusters(st *StepState) Failure {
 			continue
 		}
 		turned := ClusterTurned{Ref: st.ref(), Cluster: name, Expected: true, Phase: ClusterFailed, Code: CodeNotReady,
-			Reason: fmt.Sprintf("%s (%s) for longer than %s", c.Reason, c.Phase, st.convergeIn())}
-		if !st.alive(c.Seen) {
+			Reason: fmt.Sprintf("%s (%s) for longer than %s", c.Reason, c.Phase, Duration(st.convergeIn()))}
+		if c.Phase != ClusterMissing && !st.alive(c.Seen) {
 			turned.Phase, turned.Code, turned.Reason = ClusterOffline, CodeOffline, "no sign of its agent since the push"
 		}
 		t.emit(turned)

@@ -171,7 +171,7 @@ func (t *turn) overdue(st *StepState) bool {
 		t.fail(st, t.unseen(st))
 		return true
 	}
-	words := fmt.Sprintf("%s could not be read and written within %s", st.Target.Repo, st.uptake())
+	words := fmt.Sprintf("%s could not be read and written within %s", st.Target.Repo, Duration(st.uptake()))
 	if st.Words != "" {
 		words += ": " + st.Words
 	}
