@@ -76,7 +76,7 @@ func GitRepo(name, app string, paths ...string) string {
 func GitRepoFor(name string, clusters map[string]string, paths ...string) string {
 	var labels strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(clusters)) {
-		fmt.Fprintf(&labels, "        %s: %q\n", key, clusters[key])
+		fmt.Fprintf(&labels, "        %q: %q\n", key, clusters[key])
 	}
 	return fmt.Sprintf(`apiVersion: fleet.cattle.io/v1alpha1
 kind: GitRepo
