@@ -18,7 +18,7 @@ var ErrOutOfOrder = errors.New("events out of order")
 // batch is a batch with its events encoded.
 type batch struct {
 	orchestrator.Batch
-	events [][]byte
+	chunks []chunk
 }
 
 // Append implements [orchestrator.Store]. Those who append within 10 ms of each
@@ -36,18 +36,13 @@ func (db *DB) Append(ctx context.Context, batches []orchestrator.Batch) error {
 }
 
 func encodeBatch(b orchestrator.Batch) (batch, error) {
-	out := batch{Batch: b}
 	for _, e := range b.Events {
 		if e.Rollout != b.Lease.Rollout {
-			return out, fmt.Errorf("rollout %q: event %d of rollout %q: %w", b.Lease.Rollout, e.Seq, e.Rollout, ErrOutOfOrder)
+			return batch{}, fmt.Errorf("rollout %q: event %d of rollout %q: %w", b.Lease.Rollout, e.Seq, e.Rollout, ErrOutOfOrder)
 		}
-		data, err := encodeEvent(e)
-		if err != nil {
-			return out, err
-		}
-		out.events = append(out.events, data)
 	}
-	return out, nil
+	chunks, err := encodeChunks(b.Events)
+	return batch{Batch: b, chunks: chunks}, err
 }
 
 // appender writes batches in one transaction.
@@ -124,9 +119,9 @@ func (a *appender) writeBatch(b batch) error {
 	id := b.Lease.Rollout
 	j := journalOf(a.tx, id)
 	j.FillPercent = 1 // events are only ever added at the end
-	for i, e := range b.Events {
-		if err := j.Put(number(e.Seq), b.events[i]); err != nil {
-			return fmt.Errorf("rollout %q: event %d: %w", id, e.Seq, err)
+	for _, c := range b.chunks {
+		if err := j.Put(number(c.first), c.data); err != nil {
+			return fmt.Errorf("rollout %q: event %d: %w", id, c.first, err)
 		}
 	}
 	if err := consume(a.tx, id, b.Consumed); err != nil || len(b.Events) == 0 {

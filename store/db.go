@@ -33,10 +33,13 @@ var (
 	ErrTooNew = errors.New("written by a newer version of rollout")
 )
 
-// Options are for tests; the zero value is for use.
+// Options are for tests and simulations; the zero value is for use.
 type Options struct {
 	// NoSync leaves it to the operating system when writes reach the disk.
 	NoSync bool
+	// NoWait lets every Append begin at once, where a driver's appends
+	// otherwise share a transaction every 10 ms.
+	NoWait bool
 }
 
 // DB is a store. It is safe for concurrent use, holds no open file between

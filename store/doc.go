@@ -29,7 +29,7 @@
 //	  <time-rollout>             those that have not ended
 //	journal
 //	  <rollout>
-//	    <seq>                    orchestrator.EncodeEvent, perhaps compressed
+//	    <seq>                    events from that number on, see chunk.go
 //	snapshots
 //	  <rollout>                  the fold up to an event, in parts
 //	    seq                      of that event

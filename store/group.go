@@ -88,7 +88,7 @@ func (g *group) idle() bool {
 // and others can join until then.
 func (db *DB) flush() {
 	for {
-		if wait := window - time.Since(db.group.last); wait > 0 {
+		if wait := window - time.Since(db.group.last); wait > 0 && !db.opts.NoWait {
 			time.Sleep(wait)
 		}
 		var taken []*request

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -82,39 +81,62 @@ func eachEvent(tx *bolt.Tx, id orchestrator.ID, from uint64, fn func(orchestrato
 		return nil
 	}
 	c := j.Cursor()
-	for k, v := c.Seek(number(from)); k != nil; k, v = c.Next() {
-		e, err := decodeEvent(v)
+	for k, v := seekChunk(c, from); k != nil; k, v = c.Next() {
+		first := numberOf(k)
+		lines, err := decodeChunk(v)
 		if err != nil {
-			return fmt.Errorf("rollout %q: event %d: %w", id, numberOf(k), err)
+			return fmt.Errorf("rollout %q: event %d: %w", id, first, err)
 		}
-		e.Rollout, e.Seq = id, numberOf(k)
-		if more, err := fn(e); err != nil || !more {
+		skip := min(max(from, first)-first, uint64(len(lines)))
+		more, err := eachLine(id, first+skip, lines[skip:], fn)
+		if err != nil || !more {
 			return err
 		}
 	}
 	return nil
 }
 
-// lastSeq returns the number of the rollout's last event.
+// eachLine calls fn with the events of the lines, numbered from first.
+func eachLine(id orchestrator.ID, first uint64, lines [][]byte, fn func(orchestrator.Event) (bool, error)) (bool, error) {
+	for i, line := range lines {
+		e, err := orchestrator.DecodeEvent(line)
+		if err != nil {
+			return false, fmt.Errorf("rollout %q: event %d: %w", id, first+uint64(i), err)
+		}
+		e.Rollout, e.Seq = id, first+uint64(i)
+		if more, err := fn(e); err != nil || !more {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// seekChunk moves to the chunk that holds the event, or else to the first
+// after it.
+func seekChunk(c *bolt.Cursor, seq uint64) (key, data []byte) {
+	if key, data = c.Seek(number(seq)); numberOf(key) == seq && key != nil {
+		return key, data
+	}
+	if key == nil {
+		key, data = c.Last()
+	} else {
+		key, data = c.Prev()
+	}
+	if key == nil {
+		return c.First()
+	}
+	return key, data
+}
+
+// lastSeq returns the number of the rollout's last event; 0 when it has none.
 func lastSeq(tx *bolt.Tx, id orchestrator.ID) uint64 {
 	j := journalOf(tx, id)
 	if j == nil {
 		return 0
 	}
-	key, _ := j.Cursor().Last()
-	return numberOf(key)
-}
-
-// encodeEvent returns the event as it is stored.
-func encodeEvent(e orchestrator.Event) ([]byte, error) {
-	data, err := orchestrator.EncodeEvent(e)
-	if err != nil {
-		return nil, fmt.Errorf("rollout %q: event %d: %w", e.Rollout, e.Seq, err)
+	key, data := j.Cursor().Last()
+	if key == nil {
+		return 0
 	}
-	return data, nil
-}
-
-// decodeEvent is the reverse of encodeEvent.
-func decodeEvent(data []byte) (orchestrator.Event, error) {
-	return orchestrator.DecodeEvent(bytes.Clone(data))
+	return numberOf(key) + uint64(chunkLen(data)) - 1
 }

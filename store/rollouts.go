@@ -160,9 +160,9 @@ func checkRings(tx *bolt.Tx, app rings.AppName, wanted []rings.RingName) error {
 
 // insertRollout writes a rollout's first event and all that goes with it.
 func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
-	data, err := encodeEvent(e)
+	data, err := encodeChunk([]orchestrator.Event{e})
 	if err != nil {
-		return err
+		return fmt.Errorf("rollout %q: %w", e.Rollout, err)
 	}
 	row := summarize(orchestrator.Apply(nil, e))
 	key, _ := rolloutKey(e.Rollout)
