@@ -94,3 +94,10 @@ func TestAgentValues(t *testing.T) {
 		t.Error("nonsense was taken")
 	}
 }
+
+func TestFailingChecks(t *testing.T) {
+	got := failingChecks("[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n")
+	if len(got) != 1 || got[0] != "etcd failed: reason withheld" {
+		t.Errorf("%q", got)
+	}
+}

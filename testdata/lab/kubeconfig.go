@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -113,8 +114,19 @@ func (l *Lab) probeAPI(ctx context.Context, server string) error {
 		return err
 	}
 	body, err := clients.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, body)
+	if failing := failingChecks(string(body)); err != nil && failing != nil {
+		return fmt.Errorf("not ready: %v", failing)
 	}
-	return nil
+	return err
+}
+
+// failingChecks returns the lines of an API server's answer that say what is not ready.
+func failingChecks(answer string) []string {
+	var failing []string
+	for line := range strings.Lines(answer) {
+		if check, found := strings.CutPrefix(line, "[-]"); found {
+			failing = append(failing, strings.TrimSpace(check))
+		}
+	}
+	return failing
 }
