@@ -268,6 +268,7 @@ func (st *StepState) published(commit string, at time.Time) {
 
 func (st *StepState) turned(t ClusterTurned, at time.Time) {
 	c := st.cluster(t.Cluster, at)
+	nowReady := t.Expected && t.Phase == ClusterReady && (!c.Expected || c.Phase != ClusterReady)
 	if c.Expected {
 		st.count(c.Phase, -1)
 	}
@@ -284,7 +285,7 @@ func (st *StepState) turned(t ClusterTurned, at time.Time) {
 		c.Since = at
 	}
 	c.Expected, c.Phase, c.Reason, c.Code, c.Suspect = t.Expected, t.Phase, t.Reason, t.Code, t.Suspect
-	st.noteReady(at)
+	st.noteReady(at, nowReady)
 }
 
 func (st *StepState) count(p ClusterPhase, n int) {
@@ -296,11 +297,13 @@ func (st *StepState) count(p ClusterPhase, n int) {
 	}
 }
 
-func (st *StepState) noteReady(at time.Time) {
+// noteReady keeps ReadySince: when the last expected cluster became ready, so
+// that the branch is read after that.
+func (st *StepState) noteReady(at time.Time, nowReady bool) {
 	switch {
 	case len(st.Counts) != 1 || st.Counts[ClusterReady] == 0:
 		st.ReadySince = time.Time{}
-	case st.ReadySince.IsZero():
+	case st.ReadySince.IsZero() || nowReady:
 		st.ReadySince = at
 	}
 }

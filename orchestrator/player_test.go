@@ -32,9 +32,9 @@ type player struct {
 	delays func(orchestrator.Action) (act, answer time.Duration)
 	// facts filters what the watch says on its way to the step.
 	facts func([]orchestrator.Fact) []orchestrator.Fact
-	// crash reports whether the driver dies after it decided: before it could
-	// store anything, or right after.
-	crash func() (before, after bool)
+	// crash reports whether the driver dies after it decided, before it could
+	// store anything or right after, and how long nobody drives then.
+	crash func() (before, after bool, idle time.Duration)
 }
 
 func newPlayer(t *testing.T, w *world, c orchestrator.Created) *player {
@@ -42,7 +42,7 @@ func newPlayer(t *testing.T, w *world, c orchestrator.Created) *player {
 	p.told = func(orchestrator.Decision) {}
 	p.delays = func(orchestrator.Action) (time.Duration, time.Duration) { return 100 * time.Millisecond, 0 }
 	p.facts = func(f []orchestrator.Fact) []orchestrator.Fact { return f }
-	p.crash = func() (bool, bool) { return false, false }
+	p.crash = func() (bool, bool, time.Duration) { return false, false, 0 }
 	first := orchestrator.Event{Rollout: "shop-1", Seq: 1, At: w.now, Actor: "ann", Body: c}
 	p.journal = []orchestrator.Event{first}
 	p.check = newChecker(w, c)
@@ -95,10 +95,10 @@ func (p *player) turn() {
 	if !due && !in.Taken && len(in.Facts)+len(in.Outcomes)+len(in.Commands) == 0 {
 		return
 	}
-	before, after := p.crash()
+	before, after, idle := p.crash()
 	if before {
 		orchestrator.Step(p.s, in, "driver")
-		p.restart()
+		p.die(idle)
 		return
 	}
 	p.taken, p.answers, p.commands = false, nil, nil
@@ -111,11 +111,19 @@ func (p *player) turn() {
 	if len(d.Events) > 0 {
 		p.told(d)
 	}
-	if after {
-		p.restart()
+	if after && !p.ended() {
+		p.die(idle)
 		return
 	}
 	p.act()
+}
+
+// die ends the driver; the next one comes when it has been idle for a while.
+func (p *player) die(idle time.Duration) {
+	p.life++ // what is under way now is answered to nobody
+	p.bornAt = p.w.now
+	p.w.elapse(p.w.now.Add(idle))
+	p.restart()
 }
 
 // act begins what is pending and not under way.

@@ -154,8 +154,8 @@ type StepState struct {
 	Counts   map[ClusterPhase]int                `json:"counts,omitempty"` // of the expected clusters
 	// Suspects counts the clusters whose Suspect runs.
 	Suspects int `json:"suspects,omitempty"`
-	// ReadySince is since when all expected clusters have been ready, zero
-	// while one is not.
+	// ReadySince is since when all expected clusters have been ready, those
+	// that joined included; zero while one is not.
 	ReadySince time.Time `json:"readySince,omitzero"`
 
 	StartedAt   time.Time `json:"startedAt,omitzero"`

@@ -157,7 +157,7 @@ func (st *StepState) news(f Fact) bool {
 	case f.GitRepo != nil:
 		return st.GitRepo == nil || *st.GitRepo != *f.GitRepo
 	case f.Members != nil:
-		return st.Members == nil || !slices.Equal(st.Members, f.Members.Clusters)
+		return !slices.Equal(st.Members, f.Members.Clusters)
 	}
 	return f.Synced && !st.Synced
 }

@@ -252,6 +252,7 @@ func (y *story) show(d orchestrator.Decision) {
 //	restart           the driver dies, another takes up
 //	restart after 1h  nobody drives for so long
 //	cancel [REASON]   a person's command
+//	slow survey 5s    answers of the kind take so long ("0s": no longer)
 func (y *story) play(verb string, args []string) (bool, error) {
 	switch verb {
 	case "run":
@@ -266,6 +267,8 @@ func (y *story) play(verb string, args []string) (bool, error) {
 		}
 		y.p.restart()
 		y.p.turn()
+	case "slow":
+		return true, y.slow(orchestrator.ActionKind(args[0]), args[1])
 	case "cancel":
 		y.p.commands = append(y.p.commands, orchestrator.Command{Seq: 1, Kind: orchestrator.CommandCancel, By: "bob", Reason: strings.Join(args, " "), At: y.w.now})
 		y.p.turn()
@@ -273,6 +276,19 @@ func (y *story) play(verb string, args []string) (bool, error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+func (y *story) slow(kind orchestrator.ActionKind, arg string) error {
+	d, err := time.ParseDuration(arg)
+	usual := y.p.delays
+	y.p.delays = func(a orchestrator.Action) (time.Duration, time.Duration) {
+		act, answer := usual(a)
+		if a.Kind == kind {
+			answer = d
+		}
+		return act, answer
+	}
+	return err
 }
 
 func (y *story) run(args []string) error {
