@@ -13,6 +13,7 @@ say "A real Fleet on this machine: one manager, four clusters"
 go run ./cmd/lab build
 if ! go run ./cmd/lab status >/dev/null 2>&1; then
   go run ./cmd/lab up
+  go run ./cmd/lab sample
 fi
 eval "$(go run ./cmd/lab env)"
 export PATH="$root/bin:$PATH"

@@ -37,13 +37,22 @@ var repoConfig = map[string]string{
 	"gc.auto":                       "0",
 }
 
-// GitURL returns the address of a repository, without the password: what a GitRepo object says. The repository may not exist.
-func (l *Lab) GitURL(repo string) (string, error) {
+// GitServer returns the address of the git server, without a password.
+func (l *Lab) GitServer() (string, error) {
 	s, err := readState(l.dir)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d/%s.git", s.Ports["git"], repo), nil
+	return fmt.Sprintf("http://127.0.0.1:%d", s.Ports["git"]), nil
+}
+
+// GitURL returns the address of a repository, without the password: what a GitRepo object says. The repository may not exist.
+func (l *Lab) GitURL(repo string) (string, error) {
+	server, err := l.GitServer()
+	if err != nil {
+		return "", err
+	}
+	return server + "/" + repo + ".git", nil
 }
 
 // GitAuthURL returns the address of a repository with the user and the password in it.

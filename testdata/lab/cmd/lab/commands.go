@@ -21,7 +21,7 @@ func root() *cobra.Command {
 	}
 	cmd.PersistentFlags().String("dir", defaultDir(), "the lab's folder")
 	cmd.AddCommand(buildCommand(), upCommand(), downCommand(), statusCommand(), stopCommand(), startCommand(), repoCommand(), sampleCommand(),
-		serveGitCommand(), runJobsCommand())
+		envCommand(), serveGitCommand(), runJobsCommand())
 	return cmd
 }
 
