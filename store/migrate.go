@@ -80,10 +80,10 @@ func checkSchema(tx *bolt.Tx) error {
 	return nil
 }
 
-// isForeign reports whether the file has content but no schema version.
+// isForeign reports whether the file has content, but none of ours.
 func isForeign(tx *bolt.Tx) bool {
 	name, _ := tx.Cursor().First()
-	return name != nil
+	return name != nil && tx.Bucket(bucketMeta) == nil
 }
 
 // migrate brings the file up to date within the transaction.
