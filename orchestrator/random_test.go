@@ -1,6 +1,7 @@
 package orchestrator_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"rollout/rings"
 )
 
+var seeds = flag.Int("seeds", 300, "how many seeds TestStep_random plays")
+
 // TestStep_random plays rollouts in small worlds that misbehave at random:
 // answers are lost or late, facts come late or twice, drivers die before and
 // after they stored what they decided, other people push, agents die for a
@@ -17,13 +20,13 @@ import (
 // every step; a rollout must end in time, whatever happens.
 // A seed that fails replays exactly: go test -run 'TestStep_random/seed=17$'.
 func TestStep_random(t *testing.T) {
-	seeds := 300
+	n := *seeds
 	if testing.Short() {
-		seeds = 30
+		n = min(n, 30)
 	}
 	ends := map[orchestrator.Phase]int{}
 	codes := map[orchestrator.Code]int{}
-	for seed := range seeds {
+	for seed := range n {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			s := playAtRandom(t, uint64(seed))
 			ends[s.Phase]++
@@ -33,7 +36,7 @@ func TestStep_random(t *testing.T) {
 		})
 	}
 	t.Logf("ends: %v, failures: %v", ends, codes)
-	if seeds == 300 && (ends[orchestrator.Succeeded] < seeds/4 || ends[orchestrator.Failed] < seeds/10 || ends[orchestrator.Cancelled] == 0) {
+	if n >= 300 && (ends[orchestrator.Succeeded] < n/4 || ends[orchestrator.Failed] < n/10 || ends[orchestrator.Cancelled] == 0) {
 		t.Errorf("ends %v: the worlds are too kind or too harsh to test much", ends)
 	}
 }

@@ -216,7 +216,9 @@ func (r *Runner) adopt(ctx context.Context, until Until) error {
 	r.look = false
 	live, err := r.Store.Live(ctx)
 	if err != nil {
-		return fmt.Errorf("look for live rollouts: %w", err)
+		r.look = true
+		r.Log.Warn("cannot look for live rollouts, trying again", "err", err)
+		return nil
 	}
 	for _, id := range live {
 		if r.driven[id] != nil || r.errs[id] != nil {
@@ -233,9 +235,7 @@ func (r *Runner) adopt(ctx context.Context, until Until) error {
 // the Runner's end is reached.
 func (r *Runner) round(ctx context.Context, until Until) (bool, error) {
 	if len(r.unsaved) == 0 {
-		if err := r.stepAll(ctx); err != nil {
-			return false, err
-		}
+		r.stepAll(ctx)
 	}
 	if err := r.save(ctx); err != nil {
 		return false, err
@@ -273,7 +273,7 @@ func (r *Runner) err() error {
 }
 
 // stepAll steps every rollout that has input or whose time has come.
-func (r *Runner) stepAll(ctx context.Context) error {
+func (r *Runner) stepAll(ctx context.Context) {
 	mail := r.mail.take()
 	now := r.Clock.Now()
 	for id, d := range r.driven {
@@ -285,28 +285,26 @@ func (r *Runner) stepAll(ctx context.Context) error {
 			r.abandon(id, l.err)
 			continue
 		}
-		if err := r.readCommands(ctx, d, l); err != nil {
-			return err
-		}
+		r.readCommands(ctx, d, l)
 		due := !d.wake.IsZero() && !d.wake.After(now)
 		if due || l.input.Taken || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
 			r.step(d, l.input, now)
 		}
 	}
-	return nil
 }
 
-// readCommands adds the commands that wait in the store.
-func (r *Runner) readCommands(ctx context.Context, d *driven, l *letters) error {
+// readCommands adds the commands that wait in the store. When they cannot be
+// read now, the next round tries again.
+func (r *Runner) readCommands(ctx context.Context, d *driven, l *letters) {
 	if !d.unread {
-		return nil
+		return
 	}
 	commands, err := r.Store.Commands(ctx, d.state.ID)
 	if err != nil {
-		return fmt.Errorf("read the commands for rollout %q: %w", d.state.ID, err)
+		r.Log.Warn("the commands cannot be read, trying again", "rollout", d.state.ID, "err", err)
+		return
 	}
 	d.unread, l.input.Commands = false, commands
-	return nil
 }
 
 func (r *Runner) step(d *driven, in Input, now time.Time) {
@@ -384,13 +382,25 @@ func (r *Runner) saved(b Batch) {
 	}
 }
 
-// abandon stops driving a rollout without touching it.
+// abandon stops driving a rollout without touching it; its lease is free.
 func (r *Runner) abandon(id ID, err error) {
-	if d := r.driven[id]; d != nil {
-		d.stop()
-		delete(r.driven, id)
-		r.errs[id] = err
-		r.Log.Error("rollout is not driven on", "rollout", id, "err", err)
+	d := r.driven[id]
+	if d == nil {
+		return
+	}
+	d.stop()
+	delete(r.driven, id)
+	r.errs[id] = err
+	r.Log.Error("rollout is not driven on", "rollout", id, "err", err)
+	r.free(d)
+}
+
+// free gives a rollout's lease up.
+func (r *Runner) free(d *driven) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := r.Store.Release(ctx, d.lease); err != nil {
+		r.Log.Warn("the lease stays until it runs out", "rollout", d.state.ID, "err", err)
 	}
 }
 
@@ -403,9 +413,7 @@ func (r *Runner) release(d *driven) {
 	if err := r.Claim.Release(ctx, d.state.Scope, d.state.Rings[0]); err != nil {
 		r.Log.Warn("the claim stays until it runs out", "rollout", d.state.ID, "err", err)
 	}
-	if err := r.Store.Release(ctx, d.lease); err != nil {
-		r.Log.Warn("the lease stays until it runs out", "rollout", d.state.ID, "err", err)
-	}
+	r.free(d)
 }
 
 // renew extends the leases; one that was lost ends the driving of its rollout.
@@ -440,11 +448,7 @@ func (r *Runner) leave() {
 		d.stop()
 	}
 	r.workers.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	for _, d := range r.driven {
-		if err := r.Store.Release(ctx, d.lease); err != nil {
-			r.Log.Warn("the lease stays until it runs out", "rollout", d.state.ID, "err", err)
-		}
+		r.free(d)
 	}
 }
