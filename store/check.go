@@ -54,11 +54,28 @@ func (c *checker) fault(format string, args ...any) {
 	c.faults = append(c.faults, fmt.Errorf(format, args...))
 }
 
-// pages checks what bbolt itself knows. The channel must be read to its end.
+// pages checks what bbolt itself knows, after a walk through everything that
+// would end in a fault here, where it is recovered, and not in the goroutine
+// of bbolt's check. The channel must be read to its end.
 func (c *checker) pages() {
+	err := c.tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return walk(b) })
+	if err != nil {
+		c.fault("%w: %w", ErrCorrupt, err)
+		return
+	}
 	for err := range c.tx.Check() {
 		c.fault("%w: %w", ErrCorrupt, err)
 	}
+}
+
+// walk reads all keys and values below the bucket.
+func walk(b *bolt.Bucket) error {
+	return b.ForEach(func(key, value []byte) error {
+		if value == nil {
+			return walk(b.Bucket(key))
+		}
+		return nil
+	})
 }
 
 func (c *checker) apps() {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -98,6 +99,9 @@ func (db *DB) view(ctx context.Context, fn func(*bolt.Tx) error) error {
 	defer db.leave()
 	return db.fault(db.with(file, read, func(b *bolt.DB) error {
 		return b.View(func(tx *bolt.Tx) error {
+			if err := checkSize(tx, file); err != nil {
+				return err
+			}
 			if err := checkSchema(tx); err != nil {
 				return err
 			}
@@ -121,6 +125,9 @@ func (db *DB) update(ctx context.Context, fn func(*bolt.Tx) error) error {
 		return b.Update(func(tx *bolt.Tx) error {
 			id = uint64(tx.ID())
 			db.notice(id - 1)
+			if err := checkSize(tx, file); err != nil {
+				return err
+			}
 			if err := migrate(tx); err != nil {
 				return err
 			}
@@ -134,6 +141,16 @@ func (db *DB) update(ctx context.Context, fn func(*bolt.Tx) error) error {
 		db.seen = id
 	}
 	return db.fault(err)
+}
+
+// checkSize refuses a file that ends before its last page: touching what is
+// not there is fatal in goroutines that bbolt starts.
+func checkSize(tx *bolt.Tx, file *os.File) error {
+	info, err := file.Stat()
+	if err == nil && info.Size() < tx.Size() {
+		err = fmt.Errorf("%w: %d of %d bytes are there", ErrCorrupt, info.Size(), tx.Size())
+	}
+	return err
 }
 
 // with opens the locked file as a database, and closes both. A damaged file
@@ -205,12 +222,21 @@ var kinds = []struct{ cause, kind error }{
 }
 
 func kindOf(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, k := range kinds {
-		if errors.Is(err, k.cause) {
+		if errors.Is(err, k.cause) || isResize(err, k.cause) {
 			return k.kind
 		}
 	}
 	return nil
+}
+
+// isResize reports whether bbolt could not make the file longer because of the
+// cause: of that error it keeps only the text.
+func isResize(err, cause error) bool {
+	return strings.Contains(err.Error(), "file resize error") && strings.HasSuffix(err.Error(), cause.Error())
 }
 
 // withKind adds what kind of trouble a file is in to the error, if it says so.

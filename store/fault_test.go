@@ -151,7 +151,7 @@ func TestBackup(t *testing.T) {
 func TestCheck(t *testing.T) {
 	for want, harm := range map[string]func(*bolt.Tx) error{
 		"snapshot differs":        harmFirst("snapshots", "head", []byte(`{"id":"shop-2"}`)),
-		"does not begin with":     harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x01", nil),
+		"event 1 is missing":      harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x01", nil),
 		"unknown kind of journal": harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x02", []byte("?")),
 		"is missing in times":     func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("times"))) },
 		"is missing in live":      func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("live"))) },
@@ -165,7 +165,7 @@ func TestCheck(t *testing.T) {
 		`application "shop": not fou`: func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("apps"))) },
 	} {
 		t.Run(want, func(t *testing.T) {
-			db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "rollout.db"), store.Options{})
+			db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "rollout.db"), store.Options{NoSync: true, NoWait: true})
 			must(t, err)
 			fill(t, db)
 			alter(t, db.Path(), harm)
