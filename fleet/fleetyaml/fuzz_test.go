@@ -30,6 +30,7 @@ func FuzzEdit(f *testing.F) {
 		}
 		c := fuzzChange(version, nonce, fields)
 		file.Inspect(c)
+		fuzzAdd(t, file, c)
 		edit, err := file.Edit(c)
 		if err != nil {
 			mustBeFaults(t, err)
@@ -49,13 +50,32 @@ func fuzzChange(version string, nonce int64, fields uint8) fleetyaml.Change {
 		{"helm.values.containers.1.tag"},
 		{"helm.version"},
 	}
-	c := fleetyaml.Change{Version: version, Nonce: nonce, Fields: lists[int(fields)%len(lists)], AcceptRedeploy: true}
+	c := fleetyaml.Change{Version: version, Nonce: nonce, Targets: everything[:int(fields)/8%2], Fields: lists[int(fields)%len(lists)], AcceptRedeploy: true}
 	for i, ring := range []string{"ring-1", "ring-1", "ring-2", ""} {
 		c.All = append(c.All, fleetyaml.Cluster{Name: fmt.Sprintf("c%d", i+1), Labels: map[string]string{"ring": ring},
 			Groups: []fleetyaml.Group{{Name: "default"}, {Name: "eu"}}})
 	}
 	c.Ring = c.All[:2]
 	return c
+}
+
+// fuzzAdd adds an entry for the ring, where that is possible, and asserts that nobody gets anything else.
+func fuzzAdd(t *testing.T, file *fleetyaml.File, c fleetyaml.Change) {
+	t.Helper()
+	target := fleetyaml.Target{Name: "added", ClusterSelector: labels("ring", "ring-1")}
+	added, err := file.AddEntries([]fleetyaml.NewEntry{{Target: target, Ring: c.Ring}}, c)
+	if err != nil {
+		mustBeFaults(t, err)
+		return
+	}
+	after := mustParse(t, string(added.Bytes))
+	for _, cl := range c.All {
+		was, err1 := file.Effect(cl, c.Targets, c.Fields)
+		is, err2 := after.Effect(cl, c.Targets, c.Fields)
+		if was.Version != is.Version || was.Nonce != is.Nonce || was.Deployed != is.Deployed || (err1 == nil) != (err2 == nil) {
+			t.Errorf("%s changed from %+v to %+v", cl.Name, was, is)
+		}
+	}
 }
 
 func mustBeFaults(t *testing.T, err error) {
