@@ -275,18 +275,31 @@ func (st *StepState) turned(t ClusterTurned, at time.Time) {
 	if t.Expected {
 		st.count(t.Phase, 1)
 	}
-	if !c.Suspect.IsZero() {
-		st.Suspects--
-	}
-	if !t.Suspect.IsZero() {
-		st.Suspects++
+	if !t.Suspect.IsZero() && !t.Suspect.Equal(c.Suspect) {
+		st.Suspicions = append(st.Suspicions, Suspicion{t.Cluster, t.Suspect})
 	}
 	if c.Phase != t.Phase {
 		c.Since = at
 	}
 	c.Expected, c.Phase, c.Reason, c.Code, c.Suspect = t.Expected, t.Phase, t.Reason, t.Code, t.Suspect
+	st.dismiss(at)
 	st.noteReady(at, nowReady)
 }
+
+// dismiss takes away the first suspicions that are over or have come due: a
+// turn judges all that are due before it says what turned.
+func (st *StepState) dismiss(at time.Time) {
+	n := slices.IndexFunc(st.Suspicions, func(s Suspicion) bool {
+		return st.Clusters[s.Cluster].Suspect.Equal(s.Since) && !s.due(at)
+	})
+	if n < 0 {
+		n = len(st.Suspicions)
+	}
+	st.Suspicions = st.Suspicions[n:]
+}
+
+// due reports whether the suspicion has stood for suspectGrace.
+func (s Suspicion) due(at time.Time) bool { return at.Sub(s.Since) >= suspectGrace }
 
 func (st *StepState) count(p ClusterPhase, n int) {
 	if st.Counts == nil {

@@ -63,26 +63,39 @@ func (t *turn) takenUp(st *StepState) {
 	if !st.TakenUpAt.IsZero() {
 		return
 	}
-	for _, c := range st.Clusters {
-		if c.Seen != nil && !c.Seen.Gone && st.placed(c.Seen.Commit) {
+	for _, name := range t.moved(st) {
+		c := st.Clusters[name]
+		if c != nil && c.Seen != nil && !c.Seen.Gone && st.placed(c.Seen.Commit) {
 			t.emit(TakenUp{st.ref()})
 			return
 		}
 	}
 }
 
-// judgeClusters judges what changed: the clusters of this turn's facts, or all
-// when the branch, the ring or a timer moved.
 func (t *turn) judgeClusters(st *StepState) {
-	if t.all[st] || t.suspectsDue(st) {
-		for _, name := range st.everyCluster() {
-			t.judgeCluster(st, name)
-		}
-		return
-	}
-	for _, name := range sortedNames(t.dirty[st]) {
+	for _, name := range t.moved(st) {
 		t.judgeCluster(st, name)
 	}
+}
+
+// moved returns the clusters that must be judged: those of this turn's facts
+// and those whose suspicion is due, or all when the branch or the ring moved.
+// The work follows what changed, not the ring's size.
+func (t *turn) moved(st *StepState) []rings.ClusterName {
+	if t.all[st] {
+		return st.everyCluster()
+	}
+	names := make(map[rings.ClusterName]bool, len(t.dirty[st]))
+	for name := range t.dirty[st] {
+		names[name] = true
+	}
+	for _, s := range st.Suspicions {
+		if !s.due(t.now) {
+			break
+		}
+		names[s.Cluster] = true
+	}
+	return sortedNames(names)
 }
 
 func (t *turn) judgeCluster(st *StepState, name rings.ClusterName) {
@@ -122,19 +135,6 @@ func (t *turn) weigh(st *StepState, c *ClusterState, next *ClusterTurned) {
 	} else {
 		next.Reason = stalled(c.Seen)
 	}
-}
-
-// suspectsDue reports whether a suspect's grace may have passed.
-func (t *turn) suspectsDue(st *StepState) bool {
-	if st.Suspects == 0 {
-		return false
-	}
-	for _, c := range st.Clusters {
-		if !c.Suspect.IsZero() && t.now.Sub(c.Suspect) >= suspectGrace {
-			return true
-		}
-	}
-	return false
 }
 
 // everyCluster returns all names that may count, sorted.
@@ -390,12 +390,7 @@ func (st *StepState) timers(note func(time.Time)) {
 	if !st.BundleErrorSince.IsZero() {
 		note(st.BundleErrorSince.Add(bundleGrace))
 	}
-	if st.Suspects == 0 {
-		return
-	}
-	for _, c := range st.Clusters {
-		if !c.Suspect.IsZero() {
-			note(c.Suspect.Add(suspectGrace))
-		}
+	if len(st.Suspicions) > 0 {
+		note(st.Suspicions[0].Since.Add(suspectGrace))
 	}
 }

@@ -152,8 +152,9 @@ type StepState struct {
 	Members  []rings.ClusterName                 `json:"members,omitempty"`
 	Clusters map[rings.ClusterName]*ClusterState `json:"clusters,omitempty"`
 	Counts   map[ClusterPhase]int                `json:"counts,omitempty"` // of the expected clusters
-	// Suspects counts the clusters whose Suspect runs.
-	Suspects int `json:"suspects,omitempty"`
+	// Suspicions are the clusters whose Suspect runs, oldest first, until it
+	// comes due; one in the middle may be over already.
+	Suspicions []Suspicion `json:"suspicions,omitempty"`
 	// ReadySince is since when all expected clusters have been ready, those
 	// that joined included; zero while one is not.
 	ReadySince time.Time `json:"readySince,omitzero"`
@@ -185,6 +186,12 @@ type Attempt struct {
 	Base    string        `json:"base,omitempty"`
 	Commit  string        `json:"commit,omitempty"` // "" until seen on the branch
 	Ours    bool          `json:"ours,omitempty"`   // we publish it; else it was found on the branch and is waited for
+}
+
+// Suspicion is a cluster's Suspect, in line with the others'.
+type Suspicion struct {
+	Cluster rings.ClusterName `json:"cluster"`
+	Since   time.Time         `json:"since"`
 }
 
 // ClusterState is one cluster within a step.
