@@ -17,25 +17,27 @@ const fallback = time.Second
 // Changes implements [orchestrator.Store]. Writes of this DB are not reported.
 func (db *DB) Changes(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
+	events, stop := fileEvents(filepath.Dir(db.path))
 	known := db.look()
-	watcher, err := fsnotify.NewWatcher()
-	if err == nil {
-		err = watcher.Add(filepath.Dir(db.path))
-	}
-	if err != nil { // the look once a second has to do
-		watcher = &fsnotify.Watcher{}
-	}
 	go func() {
-		defer closeWatcher(watcher)
-		db.watch(ctx, watcher.Events, known, changed)
+		defer stop()
+		db.watch(ctx, events, known, changed)
 	}()
 	return changed
 }
 
-func closeWatcher(w *fsnotify.Watcher) {
-	if w.Events != nil {
-		w.Close()
+// fileEvents returns what happens to the files of the folder. When that cannot
+// be had, the channel is nil, and the look once a second has to do.
+func fileEvents(dir string) (events <-chan fsnotify.Event, stop func()) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, func() {}
 	}
+	if err := watcher.Add(dir); err != nil {
+		watcher.Close()
+		return nil, func() {}
+	}
+	return watcher.Events, func() { watcher.Close() }
 }
 
 // watch looks at the file whenever something happens to it, and tells changed

@@ -167,7 +167,7 @@ func (db *DB) with(file *os.File, m mode, fn func(*bolt.DB) error) (err error) {
 	b, err := bolt.Open(db.path, 0o600, &bolt.Options{
 		ReadOnly:     m == read,
 		NoSync:       db.opts.NoSync,
-		FreelistType: bolt.FreelistMapType,
+		FreelistType: bolt.FreelistMapType, // on disk: without, opening to write would read the whole file
 		NoStatistics: true,
 		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return file, nil },
 	})
@@ -226,17 +226,19 @@ func kindOf(err error) error {
 		return nil
 	}
 	for _, k := range kinds {
-		if errors.Is(err, k.cause) || isResize(err, k.cause) {
+		if errors.Is(err, k.cause) || isGrowth(err, k.cause) {
 			return k.kind
 		}
 	}
 	return nil
 }
 
-// isResize reports whether bbolt could not make the file longer because of the
+// isGrowth reports whether bbolt could not make the file longer because of the
 // cause: of that error it keeps only the text.
-func isResize(err, cause error) bool {
-	return strings.Contains(err.Error(), "file resize error") && strings.HasSuffix(err.Error(), cause.Error())
+func isGrowth(err, cause error) bool {
+	text := err.Error()
+	return (strings.Contains(text, "file resize error: ") || strings.Contains(text, "file sync error: ")) &&
+		strings.HasSuffix(text, cause.Error())
 }
 
 // withKind adds what kind of trouble a file is in to the error, if it says so.

@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -150,11 +153,12 @@ func TestBackup(t *testing.T) {
 // TestCheck finds what was broken behind the store's back.
 func TestCheck(t *testing.T) {
 	for want, harm := range map[string]func(*bolt.Tx) error{
-		"snapshot differs":        harmFirst("snapshots", "head", []byte(`{"id":"shop-2"}`)),
-		"event 1 is missing":      harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x01", nil),
-		"unknown kind of journal": harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x02", []byte("?")),
-		"is missing in times":     func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("times"))) },
-		"is missing in live":      func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("live"))) },
+		"snapshot differs":          harmFirst("snapshots", "head", []byte(`{"id":"shop-2"}`)),
+		"event 1 is missing":        harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x01", nil),
+		"unknown kind of journal":   harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x02", []byte("?")),
+		"(published) does not fold": strangeEvent,
+		"is missing in times":       func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("times"))) },
+		"is missing in live":        func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("live"))) },
 		"leases has a rollout": func(tx *bolt.Tx) error {
 			return tx.Bucket([]byte("leases")).Put([]byte("shop\x00\x00\x00\x00\x00\x00\x00\x00\x09"), []byte("{}"))
 		},
@@ -174,6 +178,19 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// strangeEvent gives every rollout an event about a step that it does not have.
+func strangeEvent(tx *bolt.Tx) error {
+	var buf bytes.Buffer
+	buf.WriteString("\x01\x00\x01")
+	w, err := flate.NewWriter(&buf, flate.DefaultCompression)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w, `{"t":"published","at":"2026-01-01T00:00:00Z","d":{"ring":"no","service":"no"}}`)
+	w.Close()
+	return harmFirst("journal", "\x00\x00\x00\x00\x00\x00\x00\x02", buf.Bytes())(tx)
 }
 
 // harmFirst overwrites a key, or removes it, in every bucket of a bucket that

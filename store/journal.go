@@ -35,17 +35,28 @@ func load(tx *bolt.Tx, id orchestrator.ID) (*orchestrator.State, error) {
 
 // foldFrom applies the events after seq to s.
 func foldFrom(tx *bolt.Tx, id orchestrator.ID, s *orchestrator.State, seq uint64) (*orchestrator.State, error) {
-	err := eachEvent(tx, id, seq+1, func(e orchestrator.Event) (bool, error) {
+	err := eachEvent(tx, id, seq+1, func(e orchestrator.Event) (_ bool, err error) {
 		if (e.Seq == 1) != (s == nil) {
 			return false, fmt.Errorf("%w: rollout %q does not begin with its first event", ErrCorrupt, id)
 		}
-		s = orchestrator.Apply(s, e)
-		return true, nil
+		s, err = apply(s, e)
+		return true, err
 	})
 	if err == nil && s == nil {
 		err = fmt.Errorf("%w: rollout %q has no journal", ErrCorrupt, id)
 	}
 	return s, err
+}
+
+// apply folds the event. The fold trusts its journal: of one that was damaged
+// it may panic, which must not end a process that drives other rollouts.
+func apply(s *orchestrator.State, e orchestrator.Event) (_ *orchestrator.State, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: rollout %q: event %d (%s) does not fold: %v", ErrCorrupt, e.Rollout, e.Seq, e.Type(), p)
+		}
+	}()
+	return orchestrator.Apply(s, e), nil
 }
 
 // Events returns the rollout's events from the sequence number on, at most
