@@ -27,6 +27,10 @@ var steps = [...]int{50, 500, 5000, 0x7fffffff}
 // fetch brings the mirror to the branch's tip. It has no depth: what came
 // after the first clone must be whole, or ancestry could not be decided.
 func (m *mirror) fetch(ctx context.Context) error {
+	if m.fresh {
+		m.fresh = false
+		return nil
+	}
 	tip, err := m.advertised(ctx)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
@@ -58,16 +59,27 @@ func (l *httpLink) open(ctx context.Context, service string, cred credential) (*
 		if l.up, err = l.client.NewUploadPackSession(&ep, auth); err != nil {
 			return nil, fmt.Errorf("session: %w", err)
 		}
-		return l.up.AdvertisedReferencesContext(ctx)
+		adv, err := l.up.AdvertisedReferencesContext(ctx)
+		return adv, bare(err)
 	}
 	if l.down, err = l.client.NewReceivePackSession(&ep, auth); err != nil {
 		return nil, fmt.Errorf("session: %w", err)
 	}
-	return l.down.AdvertisedReferencesContext(ctx)
+	adv, err := l.down.AdvertisedReferencesContext(ctx)
+	return adv, bare(err)
+}
+
+// bare takes off go-git's wrapper, which hides what it wraps from errors.As.
+func bare(err error) error {
+	if e, ok := errors.AsType[*plumbing.UnexpectedError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 func (l *httpLink) upload(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
-	return l.up.UploadPack(ctx, req)
+	res, err := l.up.UploadPack(ctx, req)
+	return res, bare(err)
 }
 
 func (l *httpLink) receive(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
@@ -75,6 +87,7 @@ func (l *httpLink) receive(ctx context.Context, req *packp.ReferenceUpdateReques
 		WroteHeaders: func() { l.began.Store(true) },
 	})
 	report, err := l.down.ReceivePack(ctx, req)
+	err = bare(err)
 	if status, ok := httpStatus(err); ok && status < 500 || isRefusedByHTTP(err) {
 		l.began.Store(false) // the server answered that it did not take it
 	}

@@ -32,6 +32,7 @@ type mirror struct {
 	entries map[entryKey]entry      // looked up so far
 	cuts    map[plumbing.Hash]bool  // commits with a parent that is not here
 	whole   bool                    // deepened to the root
+	fresh   bool                    // cloned in this call: a fetch would bring nothing
 }
 
 // maxPacks is how many packs a mirror gathers, one a fetch, before it is
@@ -66,8 +67,8 @@ func (m *mirror) open(ctx context.Context) error {
 }
 
 func (m *mirror) forget() {
-	m.close()
-	m.store, m.tip, m.adv, m.whole = nil, plumbing.ZeroHash, nil, false
+	m.closeStore()
+	m.store, m.tip, m.adv, m.whole, m.fresh = nil, plumbing.ZeroHash, nil, false, false
 	m.commits, m.entries = map[plumbing.Hash]*node{}, map[entryKey]entry{}
 	m.cuts = map[plumbing.Hash]bool{}
 }
@@ -93,9 +94,11 @@ func (m *mirror) load() error {
 	return nil
 }
 
+// storage opens a repository. With ExclusiveAccess go-git 5.19 would not find
+// packed objects (HasEncodedObject).
 func storage(dir string) *filesystem.Storage {
 	return filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRUDefault(),
-		filesystem.Options{ExclusiveAccess: true, KeepDescriptors: true})
+		filesystem.Options{KeepDescriptors: true})
 }
 
 func (m *mirror) ref() plumbing.ReferenceName {
@@ -121,14 +124,14 @@ func (m *mirror) clone(ctx context.Context) error {
 	if err := m.fill(ctx, tmp, kept); err != nil {
 		return errors.Join(err, os.RemoveAll(tmp))
 	}
-	m.close()
+	m.closeStore()
 	if err := os.RemoveAll(m.dir); err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
 	if err := os.Rename(tmp, m.dir); err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
-	m.store = storage(m.dir)
+	m.store, m.fresh = storage(m.dir), true
 	return nil
 }
 
@@ -201,7 +204,7 @@ func (m *mirror) keepsBlobs() bool {
 
 // discard removes the mirror.
 func (m *mirror) discard() error {
-	m.close()
+	m.closeStore()
 	if err := os.RemoveAll(m.dir); err != nil {
 		return fmt.Errorf("broken mirror: %w", err)
 	}
@@ -210,9 +213,13 @@ func (m *mirror) discard() error {
 
 // close gives descriptors and connections back; the mirror may be opened again.
 func (m *mirror) close() {
+	m.closeStore()
+	m.link.close()
+}
+
+func (m *mirror) closeStore() {
 	if m.store != nil {
 		_ = m.store.Close() // opened for reading
 		m.store = nil
 	}
-	m.link.close()
 }

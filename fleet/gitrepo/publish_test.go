@@ -89,6 +89,39 @@ func TestPublisher_Publish_severalItems(t *testing.T) {
 	})
 }
 
+// What is in the mirror is not fetched again.
+func TestPublisher_requests(t *testing.T) {
+	s := newSite(t, "fleet.yaml", fleetYAML)
+	p, base := s.publisher(), s.tip()
+	ask := s.job(orchestrator.Item{Service: "db"})
+	const refs, get, openPush, push = "GET git-upload-pack", "POST git-upload-pack", "GET git-receive-pack", "POST git-receive-pack"
+	steps := []struct {
+		name string
+		do   func() orchestrator.Outcome
+		want []string
+	}{
+		{"first contact: refs, trees, the blob", func() orchestrator.Outcome { return p.Survey(t.Context(), ask) }, []string{refs, get, get}},
+		{"nothing new", func() orchestrator.Outcome { return p.Survey(t.Context(), ask) }, []string{refs}},
+		{"publish", func() orchestrator.Outcome { return p.Publish(t.Context(), s.job(item("db", "v2", 1, base))) }, []string{openPush, push}},
+		{"after our push", func() orchestrator.Outcome { return p.Survey(t.Context(), s.job(item("db", "v2", 1, base))) }, []string{refs}},
+		{"a foreign commit elsewhere", func() orchestrator.Outcome {
+			s.commit("theirs", "docs", "x")
+			return p.Survey(t.Context(), s.job(item("db", "v2", 1, base)))
+		}, []string{refs, get}},
+		{"a foreign commit of the file", func() orchestrator.Outcome {
+			s.commit("theirs", "fleet.yaml", s.show("fleet.yaml")+"\n# x\n")
+			return p.Survey(t.Context(), s.job(item("db", "v2", 1, base)))
+		}, []string{refs, get, get}},
+	}
+	for _, step := range steps {
+		s.requests()
+		ok(t, step.do())
+		if d := cmp.Diff(step.want, s.requests()); d != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, d)
+		}
+	}
+}
+
 // A foreign commit arrives between our fetch and our push: both survive.
 func TestPublisher_Publish_race(t *testing.T) {
 	s := newSite(t, "fleet.yaml", fleetYAML, "chart/a", "1")

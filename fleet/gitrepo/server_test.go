@@ -1,12 +1,14 @@
 package gitrepo_test
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -83,7 +85,7 @@ func (s *site) serve() {
 	s.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		before, user, secret := s.before, s.user, s.secret
-		s.seen = append(s.seen, r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery)
+		s.seen = append(s.seen, r.Method+" "+cmp.Or(r.URL.Query().Get("service"), path.Base(r.URL.Path)))
 		s.mu.Unlock()
 		if before != nil && before(w, r) {
 			return
@@ -154,11 +156,11 @@ func (s *site) commit(subject string, files ...string) string {
 func (s *site) write(files ...string) {
 	s.t.Helper()
 	for i := 0; i < len(files); i += 2 {
-		path := filepath.Join(s.work, files[i])
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		name := filepath.Join(s.work, files[i])
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			s.t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(files[i+1]), 0o644); err != nil {
+		if err := os.WriteFile(name, []byte(files[i+1]), 0o644); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -167,8 +169,8 @@ func (s *site) write(files ...string) {
 // hook installs a hook on the server.
 func (s *site) hook(name, script string) {
 	s.t.Helper()
-	path := filepath.Join(s.bare, "hooks", name)
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+	file := filepath.Join(s.bare, "hooks", name)
+	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -235,11 +237,11 @@ func (s *site) job(items ...orchestrator.Item) orchestrator.Job {
 		Action:  orchestrator.Action{ID: "p1", Ring: "ring-1", Items: items, Reason: "db goes first"},
 		Targets: map[rings.ServiceName]orchestrator.Target{}}
 	for _, i := range items {
-		path := string(i.Service)
-		if path == "db" {
-			path = ""
+		folder := string(i.Service)
+		if folder == "db" {
+			folder = ""
 		}
-		j.Targets[i.Service] = orchestrator.Target{Service: i.Service, Repo: s.url, Branch: "main", Path: path, GitRepo: "web"}
+		j.Targets[i.Service] = orchestrator.Target{Service: i.Service, Repo: s.url, Branch: "main", Path: folder, GitRepo: "web"}
 	}
 	return j
 }

@@ -125,7 +125,7 @@ func (s *sshSession) explain(err error) error {
 
 func (l *sshLink) upload(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	s := l.open[transport.UploadPackServiceName]
-	if s.used {
+	if s == nil || s.used {
 		if _, err := l.refs(ctx, transport.UploadPackServiceName); err != nil {
 			return nil, err
 		}
@@ -189,6 +189,7 @@ func (l *sshLink) close() {
 		l.stop()
 		_ = l.client.Close()
 	}
+	l.client, l.agent = nil, nil // it may be opened again
 }
 
 // tail keeps the first 4 KiB that are written to it.
