@@ -148,11 +148,15 @@ func (a *Application) unknown(kind, name string, known []string) error {
 		Where: fmt.Sprintf("application %q", a.Name), Nearest: Nearest(name, known)}
 }
 
+// faultsOf returns the faults of a part, each with the part's name.
 func faultsOf(err error) []string {
+	var out []string
 	if e, ok := errors.AsType[*InvalidError](err); ok {
-		return e.Faults
+		for _, f := range e.Faults {
+			out = append(out, e.named(f))
+		}
 	}
-	return nil
+	return out
 }
 
 func names[T ~string](in []T) []string {

@@ -15,9 +15,17 @@ type InvalidError struct {
 // Error joins the faults, a line each when there are several.
 func (e *InvalidError) Error() string {
 	if len(e.Faults) == 1 {
-		return e.What + ": " + e.Faults[0]
+		return e.named(e.Faults[0])
 	}
 	return e.What + ":\n  " + strings.Join(e.Faults, "\n  ")
+}
+
+// named is the fault with what it is about, once.
+func (e *InvalidError) named(fault string) string {
+	if strings.HasPrefix(fault, e.What) {
+		return fault
+	}
+	return e.What + ": " + fault
 }
 
 // invalid returns nil when there is no fault. Empty strings are no faults.

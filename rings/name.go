@@ -30,7 +30,7 @@ var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 func CheckName(kind, name string) string {
 	switch {
 	case name == "":
-		return fmt.Sprintf("%s: the name is empty", kind)
+		return fmt.Sprintf("%s %q: the name is empty", kind, name)
 	case len(name) > maxName:
 		return fmt.Sprintf("%s %q: the name has %d characters, at most %d are allowed", kind, name, len(name), maxName)
 	case !dnsLabel.MatchString(name):
