@@ -37,6 +37,10 @@ func fileEvents(dir string) (events <-chan fsnotify.Event, stop func()) {
 		watcher.Close()
 		return nil, func() {}
 	}
+	go func() {
+		for range watcher.Errors { // what they say was missed, the look once a second finds
+		}
+	}()
 	return watcher.Events, func() { watcher.Close() }
 }
 
