@@ -70,6 +70,14 @@ func (m *memory) state(id orchestrator.ID) *orchestrator.State {
 	return orchestrator.Fold(nil, events)
 }
 
+// known returns an error for a rollout that there is not.
+func (m *memory) known(id orchestrator.ID) error {
+	if m.journals[id] == nil {
+		return fmt.Errorf("rollout %q: %w", id, orchestrator.ErrNotFound)
+	}
+	return nil
+}
+
 func (m *memory) Rollout(_ context.Context, id orchestrator.ID) (*orchestrator.State, error) {
 	s := m.state(id)
 	if s == nil {
@@ -82,6 +90,7 @@ func (m *memory) Live(context.Context) ([]orchestrator.ID, error) {
 	var out []orchestrator.ID
 	m.mu.Lock()
 	ids := sortedKeys(m.journals)
+	slices.SortStableFunc(ids, func(a, b orchestrator.ID) int { return m.journals[a][0].At.Compare(m.journals[b][0].At) })
 	m.mu.Unlock()
 	for _, id := range ids {
 		if !m.state(id).Phase.Ended() {
@@ -94,6 +103,9 @@ func (m *memory) Live(context.Context) ([]orchestrator.ID, error) {
 func (m *memory) Acquire(_ context.Context, id orchestrator.ID, d orchestrator.Driver, now time.Time, ttl time.Duration) (orchestrator.Lease, error) {
 	var l orchestrator.Lease
 	err := m.write("acquire", func() error {
+		if err := m.known(id); err != nil {
+			return err
+		}
 		if held, ok := m.leases[id]; ok && held.Driver != d && now.Before(held.Expires) {
 			return &orchestrator.LeasedError{Lease: held}
 		}
@@ -131,6 +143,11 @@ func (m *memory) Release(_ context.Context, l orchestrator.Lease) error {
 
 func (m *memory) Append(_ context.Context, batches []orchestrator.Batch) error {
 	return m.write("append", func() error {
+		for _, b := range batches {
+			if err := m.known(b.Lease.Rollout); err != nil {
+				return err
+			}
+		}
 		if fenced := m.fenced(batches); len(fenced) > 0 {
 			return &orchestrator.FencedError{Rollouts: fenced}
 		}
@@ -165,6 +182,9 @@ func (m *memory) fenced(batches []orchestrator.Batch) []orchestrator.ID {
 func (m *memory) Commands(_ context.Context, id orchestrator.ID) ([]orchestrator.Command, error) {
 	var out []orchestrator.Command
 	err := m.write("commands", func() error {
+		if err := m.known(id); err != nil {
+			return err
+		}
 		out = slices.Clone(m.commands[id])
 		return nil
 	})
