@@ -150,11 +150,19 @@ func (d *sshd) session(channel ssh.Channel, requests <-chan *ssh.Request, conn n
 		}
 		cmd := exec.Command("sh", "-c", command.Line)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home}
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = channel, channel, channel.Stderr()
+		cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
+		stdin, err := cmd.StdinPipe() // unlike Stdin, nobody waits for its end
+		if err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(stdin, channel)
+			_ = stdin.Close()
+		}()
 		if isPush && cut {
 			cmd.Stdout = &cutter{w: channel, conn: conn}
 		}
-		err := cmd.Run()
+		err = cmd.Run()
 		status := uint32(0)
 		if err != nil {
 			status = 1
