@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"rollout/fleet"
+	"rollout/fleet/fleetyaml"
+	"rollout/orchestrator"
+	"rollout/rings"
+	"rollout/store"
+)
+
+func (p *program) clusterAddCommand() *cli.Command {
+	return &cli.Command{
+		Name: "add", Usage: "Put a cluster on a ring of an application", ArgsUsage: "CLUSTER", Flags: []cli.Flag{appFlag(), ringFlag()},
+		Description: "Sets the application's labels on the Fleet Cluster object. Fleet acts on labels at once, so it shows first what\n" +
+			"Fleet will deploy, and asks. Labels that another application uses are never changed.\n\n" +
+			examples("rollout cluster add eu-1 --app shop --ring ring-1", "rollout cluster add eu-1 --app shop --ring ring-1 --yes"),
+		Action: func(c *cli.Context) error { return p.runClusterAdd(c.Context, clusterOptionsOf(c)) },
+	}
+}
+
+func (p *program) runClusterAdd(ctx context.Context, o clusterOptions) error {
+	if o.app == "" || o.ring == "" {
+		return &usageError{what: "rollout cluster add: --app and --ring are needed", hint: fmt.Sprintf("rollout cluster add %s --app APP --ring RING", o.name)}
+	}
+	db, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := db.App(ctx, o.app)
+	if err != nil {
+		return err
+	}
+	if _, err := a.Ring(o.ring); err != nil {
+		return err
+	}
+	if c, err := db.Cluster(ctx, o.app, o.name); err == nil && c.Ring != o.ring {
+		return conflict(fmt.Sprintf("rollout cluster set-ring %s %s --app %s", o.name, o.ring, o.app),
+			"cluster %q of application %q: it is on ring %q already", o.name, o.app, c.Ring)
+	}
+	return p.relabel(ctx, db, &move{app: a, cluster: o.name, to: o.ring})
+}
+
+func (p *program) clusterSetRingCommand() *cli.Command {
+	return &cli.Command{
+		Name: "set-ring", Usage: "Move a cluster to another ring", ArgsUsage: "CLUSTER RING", Flags: []cli.Flag{appFlag()},
+		Description: "Changes the ring label on the Fleet Cluster object. Fleet acts on it at once, so it shows first what Fleet will\n" +
+			"deploy, and asks. Refused while a rollout is live on either ring.\n\n" + examples("rollout cluster set-ring eu-1 ring-2 --app shop"),
+		Action: func(c *cli.Context) error {
+			o := clusterOptionsOf(c)
+			o.ring = rings.RingName(c.Args().Get(1))
+			return p.runClusterSetRing(c.Context, o)
+		},
+	}
+}
+
+func (p *program) runClusterSetRing(ctx context.Context, o clusterOptions) error {
+	db, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := record(ctx, db, o)
+	if err != nil {
+		return err
+	}
+	a, err := db.App(ctx, c.App)
+	if err != nil {
+		return err
+	}
+	if _, err := a.Ring(o.ring); err != nil {
+		return err
+	}
+	return p.relabel(ctx, db, &move{app: a, cluster: c.Name, to: o.ring, exclusive: true})
+}
+
+// move is a cluster that changes its labels.
+type move struct {
+	app       *rings.Application
+	cluster   rings.ClusterName
+	from, to  rings.RingName // from is what the label says now
+	exclusive bool           // not while a rollout is live on either ring
+
+	before fleet.Cluster
+	labels map[string]string // all of them, afterwards
+}
+
+// relabel shows what Fleet will make of the move, asks, and does it.
+func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
+	m, err := p.managerOf(ctx, scopeOf(mv.app))
+	if err != nil {
+		return err
+	}
+	if err := mv.check(ctx, db, m); err != nil {
+		return err
+	}
+	view := moveView{clusterView: clusterView{Name: mv.cluster, App: mv.app.Name, Ring: mv.to}, From: mv.from}
+	if maps.Equal(mv.labels, mv.before.Labels) {
+		return p.moved(ctx, db, mv, view)
+	}
+	if view.Services, err = p.previewMove(ctx, m, mv); err != nil {
+		return err
+	}
+	p.showMove(mv, view)
+	if err := p.confirm(fmt.Sprintf("put cluster %q on ring %q of application %q?", mv.cluster, mv.to, mv.app.Name)); err != nil {
+		return err
+	}
+	if mv.exclusive { // the answer may have taken its time
+		if err := mv.quiet(ctx, db); err != nil {
+			return err
+		}
+	}
+	if _, err := m.SetLabels(ctx, mv.cluster, mv.app.RingLabels(mv.to), nil); err != nil {
+		return err
+	}
+	return p.moved(ctx, db, mv, view)
+}
+
+// check fills in what the cluster is now, and refuses what must not be.
+func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err error) {
+	if mv.before, err = m.Cluster(ctx, mv.cluster); err != nil {
+		return err
+	}
+	mv.labels = maps.Clone(mv.before.Labels)
+	if mv.labels == nil {
+		mv.labels = map[string]string{}
+	}
+	maps.Copy(mv.labels, mv.app.RingLabels(mv.to))
+	if on, ours := mv.app.Owns(mv.before.Labels); ours {
+		mv.from = on
+	}
+	if mv.before.LabelsOwned != nil && !maps.Equal(mv.labels, mv.before.Labels) {
+		return mv.before.LabelsOwned
+	}
+	if err := mv.spareOthers(ctx, db); err != nil || !mv.exclusive {
+		return err
+	}
+	return mv.quiet(ctx, db)
+}
+
+// quiet refuses while a rollout is live on either ring.
+func (mv *move) quiet(ctx context.Context, db *store.DB) error {
+	for _, ring := range []rings.RingName{mv.from, mv.to} {
+		if ring == "" || mv.from == mv.to {
+			continue
+		}
+		if err := notWhileLive(ctx, db, mv.app.Name, ring); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spareOthers refuses when the labels would move the cluster within, into or
+// out of another application of the same workspace.
+func (mv *move) spareOthers(ctx context.Context, db *store.DB) error {
+	apps, err := db.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range apps {
+		if other.Name == mv.app.Name || other.Manager != mv.app.Manager || other.Workspace != mv.app.Workspace {
+			continue
+		}
+		was, in := other.Owns(mv.before.Labels)
+		is, stays := other.Owns(mv.labels)
+		if in != stays || in && was != is {
+			return conflict(fmt.Sprintf("give one of the applications labels of its own: \"rollout app create %s --ring-label %s-ring --selector in-%s=true\"", mv.app.Name, mv.app.Name, mv.app.Name),
+				"cluster %q: application %q uses labels that would change: %s", mv.cluster, other.Name, labelChanges(mv.before.Labels, mv.labels))
+		}
+	}
+	return nil
+}
+
+func labelChanges(before, after map[string]string) string {
+	changed := map[string]string{}
+	for k, v := range after {
+		if before[k] != v {
+			changed[k] = v
+		}
+	}
+	return labelWords(changed)
+}
+
+type moveView struct {
+	clusterView
+	From     rings.RingName    `json:"from"`
+	Services []moveServiceView `json:"services"`
+}
+
+// moveServiceView is what Fleet gives the cluster before and after; "" is not
+// deployed.
+type moveServiceView struct {
+	Service rings.ServiceName `json:"service"`
+	Before  rings.Version     `json:"before"`
+	After   rings.Version     `json:"after"`
+}
+
+// previewMove computes by Fleet's rule what each service would give the cluster.
+func (p *program) previewMove(ctx context.Context, m *fleet.Manager, mv *move) ([]moveServiceView, error) {
+	pub := p.publisher(m)
+	defer pub.Close()
+	out := make([]moveServiceView, len(mv.app.Services))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, s := range mv.app.Services {
+		group.Go(func() error {
+			file, err := readManifest(ctx, pub, s)
+			if err != nil {
+				return err
+			}
+			reach, err := m.Reach(ctx, scopeOf(mv.app), orchestrator.TargetOf(s))
+			if err != nil {
+				return err
+			}
+			out[i], err = mv.effect(file, s, reach)
+			return err
+		})
+	}
+	return out, group.Wait()
+}
+
+func (mv *move) effect(file manifest, s rings.Service, reach fleet.Reach) (moveServiceView, error) {
+	v := moveServiceView{Service: s.Name}
+	i := slices.IndexFunc(reach.Clusters, func(c fleetyaml.Cluster) bool { return c.Name == string(mv.cluster) })
+	if i < 0 {
+		return v, nil
+	}
+	view, err := file.View(reach.Targets, fieldsOf(s))
+	if err != nil {
+		return v, fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	c := reach.Clusters[i]
+	before, err := view.Effect(c)
+	if err != nil {
+		return v, fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	c.Labels = mv.labels
+	after, err := view.Effect(c)
+	if err != nil {
+		return v, fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	v.Before, v.After = deployed(before), deployed(after)
+	return v, nil
+}
+
+func deployed(e fleetyaml.Effect) rings.Version {
+	if !e.Deployed {
+		return ""
+	}
+	return rings.Version(e.Version)
+}
+
+func (p *program) showMove(mv *move, v moveView) {
+	if p.flags.output != "text" {
+		return
+	}
+	p.say("cluster %q gets the labels %s; Fleet will deploy:", mv.cluster, labelChanges(mv.before.Labels, mv.labels))
+	for _, s := range v.Services {
+		switch {
+		case s.Before == s.After && s.After == "":
+			p.say("  %s: not deployed there", s.Service)
+		case s.Before == s.After:
+			p.say("  %s: %s, as now", s.Service, s.After)
+		case s.Before == "":
+			p.say("  %s: %s, new there", s.Service, s.After)
+		case s.After == "":
+			p.say("  %s: nothing, %s goes away", s.Service, s.Before)
+		default:
+			p.say("  %s: %s -> %s", s.Service, s.Before, s.After)
+		}
+	}
+	if len(v.Services) == 0 {
+		p.say("  nothing: application %q has no service yet", mv.app.Name)
+	}
+}
+
+// moved records that the cluster carries the labels.
+func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView) error {
+	c := rings.Cluster{Name: mv.cluster, App: mv.app.Name, Ring: mv.to, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
+	if err := db.PutCluster(ctx, c); err != nil {
+		return err
+	}
+	v.clusterView = viewCluster(c)
+	if v.Services == nil {
+		v.Services = []moveServiceView{}
+	}
+	return p.done(v, "cluster %q is on ring %q of application %q", mv.cluster, mv.to, mv.app.Name)
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"time"
+
+	"rollout/orchestrator"
+	"rollout/rings"
+	"rollout/store"
+)
+
+// The objects that -o json and yaml print. Names never change and never go.
+
+type appView struct {
+	Name      rings.AppName       `json:"name"`
+	Workspace string              `json:"workspace"`
+	Manager   string              `json:"manager"`
+	RingLabel string              `json:"ringLabel"`
+	Selector  map[string]string   `json:"selector"`
+	Rings     []rings.RingName    `json:"rings"`
+	Services  []rings.ServiceName `json:"services"`
+	Clusters  int                 `json:"clusters"`
+	CreatedBy string              `json:"createdBy"`
+	CreatedAt *time.Time          `json:"createdAt"`
+}
+
+func viewApp(a *rings.Application, clusters int) appView {
+	return appView{Name: a.Name, Workspace: a.Workspace, Manager: a.Manager, RingLabel: a.RingLabel, Selector: a.Selector,
+		Rings: a.RingNames(), Services: a.ServiceNames(), Clusters: clusters, CreatedBy: a.CreatedBy, CreatedAt: instant(a.CreatedAt)}
+}
+
+type ringView struct {
+	App            rings.AppName       `json:"app"`
+	Name           rings.RingName      `json:"name"`
+	After          rings.RingName      `json:"after"`
+	Deadline       string              `json:"deadline"`
+	UptakeDeadline string              `json:"uptakeDeadline"`
+	Clusters       []rings.ClusterName `json:"clusters"`
+}
+
+func viewRing(a *rings.Application, i int, clusters []rings.Cluster) ringView {
+	r := a.Rings[i]
+	v := ringView{App: a.Name, Name: r.Name, Deadline: deadline(r.Policy.Converge, rings.DefaultConverge),
+		UptakeDeadline: deadline(r.Policy.Uptake, rings.DefaultUptake), Clusters: []rings.ClusterName{}}
+	if i > 0 {
+		v.After = a.Rings[i-1].Name
+	}
+	for _, c := range clusters {
+		if c.Ring == r.Name {
+			v.Clusters = append(v.Clusters, c.Name)
+		}
+	}
+	return v
+}
+
+func deadline(d, otherwise time.Duration) string {
+	if d == 0 {
+		d = otherwise
+	}
+	return orchestrator.Duration(d)
+}
+
+type clusterView struct {
+	Name    rings.ClusterName `json:"name"`
+	App     rings.AppName     `json:"app"`
+	Ring    rings.RingName    `json:"ring"`
+	AddedBy string            `json:"addedBy"`
+	AddedAt *time.Time        `json:"addedAt"`
+}
+
+func viewCluster(c rings.Cluster) clusterView {
+	return clusterView{Name: c.Name, App: c.App, Ring: c.Ring, AddedBy: c.AddedBy, AddedAt: instant(c.AddedAt)}
+}
+
+type serviceView struct {
+	App          rings.AppName                `json:"app"`
+	Name         rings.ServiceName            `json:"name"`
+	Repo         string                       `json:"repo"`
+	Branch       string                       `json:"branch"`
+	Path         string                       `json:"path"`
+	GitRepo      string                       `json:"gitRepo"`
+	Bundle       string                       `json:"bundle"`
+	Managed      bool                         `json:"managed"`
+	ClientSecret string                       `json:"clientSecret"`
+	Fields       []string                     `json:"fields"`
+	DependsOn    []rings.ServiceName          `json:"dependsOn"`
+	Known        map[rings.RingName]knownView `json:"known"`
+}
+
+type knownView struct {
+	Version rings.Version `json:"version"`
+	Commit  string        `json:"commit"`
+	At      *time.Time    `json:"at"`
+}
+
+func viewService(app rings.AppName, s rings.Service) serviceView {
+	v := serviceView{App: app, Name: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, Bundle: s.Bundle,
+		Managed: s.Managed, ClientSecret: s.Secret, Fields: s.Fields, DependsOn: append([]rings.ServiceName{}, s.DependsOn...),
+		Known: map[rings.RingName]knownView{}}
+	for ring, k := range s.Known {
+		v.Known[ring] = knownView{Version: k.Version, Commit: k.Commit, At: instant(k.At)}
+	}
+	return v
+}
+
+type planView struct {
+	App      rings.AppName                       `json:"app"`
+	Services map[rings.ServiceName]planEntryView `json:"services"`
+}
+
+type planEntryView struct {
+	Version rings.Version `json:"version"`
+	By      string        `json:"by"`
+	At      *time.Time    `json:"at"`
+}
+
+func viewPlan(a *rings.Application) planView {
+	v := planView{App: a.Name, Services: map[rings.ServiceName]planEntryView{}}
+	for name, e := range a.Plan {
+		v.Services[name] = planEntryView{Version: e.Version, By: e.By, At: instant(e.At)}
+	}
+	return v
+}
+
+type driverView struct {
+	Host       string     `json:"host"`
+	PID        int        `json:"pid"`
+	Background bool       `json:"background"`
+	Seen       *time.Time `json:"seen"`
+	Alive      bool       `json:"alive"`
+}
+
+// viewDriver is nil when nobody ever drove.
+func viewDriver(l *orchestrator.Lease, now time.Time) *driverView {
+	if l == nil {
+		return nil
+	}
+	return &driverView{Host: l.Driver.Host, PID: l.Driver.PID, Background: l.Driver.Background,
+		Seen: instant(l.Seen), Alive: l.Expires.After(now)}
+}
+
+// summaryView is a rollout in a list: a rolloutView without its steps.
+type summaryView struct {
+	ID         orchestrator.ID                     `json:"id"`
+	App        rings.AppName                       `json:"app"`
+	Phase      orchestrator.Phase                  `json:"phase"`
+	Reason     string                              `json:"reason"`
+	Rings      []rings.RingName                    `json:"rings"`
+	Plan       map[rings.ServiceName]rings.Version `json:"plan"`
+	StartedBy  string                              `json:"startedBy"`
+	Link       string                              `json:"link"`
+	StartedAt  *time.Time                          `json:"startedAt"`
+	FinishedAt *time.Time                          `json:"finishedAt"`
+	Driver     *driverView                         `json:"driver"`
+}
+
+func viewSummary(s store.Summary, now time.Time) summaryView {
+	return summaryView{ID: s.ID, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
+		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
+		Driver: viewDriver(s.Lease, now)}
+}
+
+type rolloutView struct {
+	summaryView
+	Hint     string     `json:"hint"`
+	Warnings []string   `json:"warnings"`
+	Steps    []stepView `json:"steps"`
+}
+
+type stepView struct {
+	Ring       rings.RingName    `json:"ring"`
+	Service    rings.ServiceName `json:"service"`
+	Wave       int               `json:"wave"`
+	Phase      string            `json:"phase"`
+	Reason     string            `json:"reason"`
+	From       rings.Version     `json:"from"`
+	To         rings.Version     `json:"to"`
+	Commit     string            `json:"commit"`
+	StartedAt  *time.Time        `json:"startedAt"`
+	FinishedAt *time.Time        `json:"finishedAt"`
+	Clusters   []stepClusterView `json:"clusters"`
+}
+
+type stepClusterView struct {
+	Name   rings.ClusterName `json:"name"`
+	Phase  string            `json:"phase"`
+	Reason string            `json:"reason"`
+	Since  *time.Time        `json:"since"`
+}
+
+func viewRollout(s *orchestrator.State, l *orchestrator.Lease, now time.Time) rolloutView {
+	v := rolloutView{Warnings: append([]string{}, s.Warnings...), Steps: []stepView{}}
+	v.summaryView = summaryView{ID: s.ID, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.Rings, Plan: s.Plan,
+		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
+	if s.Failure != nil {
+		v.Hint = s.Failure.Hint
+	}
+	if !s.Phase.Ended() {
+		v.Driver = viewDriver(l, now)
+	}
+	for _, st := range s.Steps {
+		v.Steps = append(v.Steps, viewStep(st, now))
+	}
+	return v
+}
+
+func viewStep(st *orchestrator.StepState, now time.Time) stepView {
+	v := stepView{Ring: st.Ring, Service: st.Target.Service, Wave: st.Wave, Phase: phaseWord(st), Reason: st.Explain(now),
+		From: fromVersion(st), To: st.To, Commit: st.Attempt.Commit, StartedAt: instant(st.StartedAt), FinishedAt: instant(st.FinishedAt),
+		Clusters: []stepClusterView{}}
+	for _, name := range clustersOf(st) {
+		c := st.Clusters[name]
+		v.Clusters = append(v.Clusters, stepClusterView{Name: name, Phase: string(c.Phase), Reason: c.Reason, Since: instant(c.Since)})
+	}
+	return v
+}
+
+// phaseWord is the step's phase as people see it.
+func phaseWord(st *orchestrator.StepState) string {
+	if st.Phase == orchestrator.StepSurveying {
+		return string(orchestrator.StepPublishing)
+	}
+	return string(st.Phase)
+}
+
+// fromVersion is what the ring had before, as far as it is known yet.
+func fromVersion(st *orchestrator.StepState) rings.Version {
+	switch {
+	case st.Attempt.Number > 0:
+		return st.Attempt.From
+	case st.Survey != nil:
+		return st.Survey.Version
+	}
+	return st.Known.Version
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os/user"
+	"sync"
+	"time"
+
+	"rollout/fleet"
+	"rollout/fleet/gitrepo"
+	"rollout/orchestrator"
+	"rollout/store"
+)
+
+// wallClock is the real time.
+type wallClock struct{ now func() time.Time }
+
+func (c wallClock) Now() time.Time { return c.now() }
+
+func (wallClock) After(d time.Duration) (<-chan time.Time, func()) {
+	t := time.NewTimer(d)
+	return t.C, func() { t.Stop() }
+}
+
+// engine is a Runner with everything that it needs.
+type engine struct {
+	*orchestrator.Runner
+	claims    *fleet.Claims
+	publisher *gitrepo.Publisher
+}
+
+// engine connects a Runner to the store and the manager.
+func (p *program) engine(db *store.DB, m *fleet.Manager, background bool) *engine {
+	name := fmt.Sprintf("%s:%s", p.host, db.Path())
+	claims := fleet.NewClaims(m, fleet.ClaimOptions{Store: name, Holder: userName() + "@" + name})
+	publisher := p.publisher(m)
+	return &engine{claims: claims, publisher: publisher, Runner: &orchestrator.Runner{
+		Store: db, Publisher: publisher, Fleet: m, Claim: claims, Clock: wallClock{p.now}, Log: p.log(p.stderr),
+		Driver: orchestrator.Driver{Name: fmt.Sprintf("%s/%d/%s", p.host, p.pid, rand.Text()[:8]), Host: p.host, PID: p.pid, Background: background},
+	}}
+}
+
+func (e *engine) close() {
+	e.claims.Close()
+	e.publisher.Close()
+}
+
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return "unknown"
+	}
+	return u.Username
+}
+
+// driving is the driving of one rollout beside those who follow it.
+type driving struct {
+	stop  context.CancelFunc
+	wrote chan struct{} // receives after events were written
+	ended chan struct{} // closed when driving has ended
+	err   error         // then: why; nil when the rollout has ended
+}
+
+// drive takes the rollout's lease and moves it on.
+func (p *program) drive(ctx context.Context, db *store.DB, m *fleet.Manager, id orchestrator.ID) *driving {
+	ctx, stop := context.WithCancel(ctx)
+	d := &driving{stop: sync.OnceFunc(stop), wrote: make(chan struct{}, 1), ended: make(chan struct{})}
+	e := p.engine(db, m, false)
+	e.Notify = func(*orchestrator.State, []orchestrator.Event) {
+		select {
+		case d.wrote <- struct{}{}:
+		default:
+		}
+	}
+	go func() {
+		defer close(d.ended)
+		defer e.close()
+		d.err = e.Drive(ctx, orchestrator.UntilEnded, id)
+	}()
+	return d
+}
+
+// halt ends the driving; the lease is free then.
+func (d *driving) halt() {
+	if d != nil {
+		d.stop()
+		<-d.ended
+	}
+}
+
+// elsewhere reports whether driving ended because another process drives.
+func elsewhere(err error) bool {
+	return errors.Is(err, orchestrator.ErrLeased) || errors.Is(err, orchestrator.ErrFenced)
+}
+
+// session is a command that follows a rollout to its end.
+type session struct {
+	*program
+	db      *store.DB
+	manager *fleet.Manager // nil until it is needed
+	timeout time.Duration  // 0: none
+	scope   orchestrator.Scope
+}
+
+// follow follows the rollout, and drives it while nobody else does. It returns
+// nil when the rollout has ended, errTimeout, or the context's error; nobody
+// of this process drives then.
+func (s *session) follow(ctx context.Context, f *follower) error {
+	var timeout <-chan time.Time
+	if s.timeout > 0 {
+		timeout = time.After(s.timeout)
+	}
+	changes := s.db.Changes(ctx)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var d *driving
+	defer func() { d.halt() }()
+	for {
+		if err := f.advance(ctx); err != nil || f.state.Phase.Ended() {
+			return err
+		}
+		if d == nil && f.undriven() {
+			if err := s.connectOnce(ctx); err != nil {
+				return err
+			}
+			d = s.drive(ctx, s.db, s.manager, f.state.ID)
+		}
+		wrote, ended := d.channels()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timeout:
+			return errTimeout
+		case <-ended:
+			if d.err != nil && !elsewhere(d.err) {
+				return s.stranded(ctx, f, d.err)
+			}
+			d = nil
+		case <-wrote:
+		case <-changes:
+		case <-tick.C:
+		}
+	}
+}
+
+// channels are nil, so that they are never ready, when nobody drives here.
+func (d *driving) channels() (wrote, ended <-chan struct{}) {
+	if d == nil {
+		return nil, nil
+	}
+	return d.wrote, d.ended
+}
+
+func (s *session) connectOnce(ctx context.Context) (err error) {
+	if s.manager == nil {
+		s.manager, err = s.managerOf(ctx, s.scope)
+	}
+	return err
+}
+
+// stranded is what is said of a rollout that could not be driven on here.
+func (s *session) stranded(ctx context.Context, f *follower, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	v := classify(err)
+	return &commandError{exit: v.exit, code: v.code, err: err, what: fmt.Sprintf("rollout %s is not driven any more: %v", f.state.ID, err),
+		hint: cmpHint(v.hint, fmt.Sprintf("\"rollout watch %s\" goes on with it", f.state.ID))}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"runtime/debug"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
+
+// topics are what `rollout help` explains beside the commands.
+var topics = map[string]string{
+	"exit-codes": "The program ends with\n\n" + exitCodes,
+	"ids": `Where a command wants an ID it takes
+
+   shop-12       the rollout
+   shop          the application's live rollout, else (show, explain) its latest
+   shop/ring-1   the same, of one ring`,
+	"environment": `   ROLLOUT_STORE                                the store, if not --store
+   ROLLOUT_ACTOR                                who does this, if not --as
+   ROLLOUT_GIT_USERNAME, ROLLOUT_GIT_PASSWORD   for git over HTTPS
+   KUBECONFIG                                   the Fleet manager, if not --kubeconfig
+   NO_COLOR                                     no colours
+   CI                                           "true": no background process takes a rollout over`,
+}
+
+func topicNames() []string { return slices.Sorted(maps.Keys(topics)) }
+
+func (p *program) helpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "help", Category: "Look after", Usage: "Explain a command, or a topic: environment, exit-codes, ids", ArgsUsage: "[COMMAND...]",
+		Description: examples("rollout help create", "rollout help exit-codes"),
+		Action: func(c *cli.Context) error {
+			_, err := fmt.Fprintln(p.stdout, topics[c.Args().First()])
+			return err
+		},
+	}
+}
+
+func (p *program) versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Category: "Look after", Usage: "Print the version", Description: examples("rollout version"),
+		Action: func(*cli.Context) error { return p.runVersion() },
+	}
+}
+
+type versionView struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+}
+
+func (p *program) runVersion() error {
+	v := versionView{Version: version}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Go = info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Commit = s.Value
+			}
+		}
+	}
+	return p.print(v, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "rollout %s\n", v.Version)
+		return err
+	})
+}

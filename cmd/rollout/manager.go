@@ -1,0 +1,96 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"rollout/fleet"
+	"rollout/fleet/gitrepo"
+	"rollout/orchestrator"
+	"rollout/rings"
+)
+
+// connectWait bounds how long a manager has to answer at first.
+const connectWait = 30 * time.Second
+
+// connect finds the manager and works in the workspace; "" is Fleet's default.
+func (p *program) connect(ctx context.Context, workspace string) (*fleet.Manager, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectWait)
+	defer cancel()
+	return fleet.Connect(ctx, fleet.Options{Kubeconfig: p.flags.kubeconfig, Context: p.flags.context, Workspace: workspace,
+		UserAgent: "rollout/" + version, Log: logr.FromSlogHandler(p.log(p.stderr).Handler()), Now: p.now})
+}
+
+// managerOf connects to the application's manager, and to no other.
+func (p *program) managerOf(ctx context.Context, s orchestrator.Scope) (*fleet.Manager, error) {
+	if w := p.flags.namespace; w != "" && w != s.Workspace {
+		return nil, invalid("leave --namespace out", "application %q lives in workspace %q, not in %q", s.App, s.Workspace, w)
+	}
+	m, err := p.connect(ctx, s.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	id, err := m.ID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if id != s.Manager {
+		return nil, invalid("name the application's manager with --kubeconfig or --context",
+			"application %q belongs to the Fleet manager %s, but the one at %s is %s", s.App, s.Manager, m.Host(), id)
+	}
+	return m, nil
+}
+
+func scopeOf(a *rings.Application) orchestrator.Scope {
+	return orchestrator.Scope{App: a.Name, Workspace: a.Workspace, Manager: a.Manager, RingLabel: a.RingLabel, Selector: a.Selector}
+}
+
+// warnOfMissing says which permissions are missing, and what for.
+func (p *program) warnOfMissing(ctx context.Context, m *fleet.Manager) {
+	missing, err := m.Permissions(ctx)
+	if err != nil {
+		p.say("warning: the permissions could not be looked at: %v", err)
+	}
+	for _, x := range missing {
+		p.say("warning: missing permission: %s (%s)", x, x.For)
+	}
+}
+
+// needPermissions refuses when something that a rollout cannot do without is
+// not permitted.
+func (p *program) needPermissions(ctx context.Context, m *fleet.Manager) error {
+	missing, err := m.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	what := ""
+	for _, x := range missing {
+		if !x.Optional {
+			what += fmt.Sprintf("\n  %s (%s)", x, x.For)
+		}
+	}
+	if what == "" {
+		return nil
+	}
+	return fmt.Errorf("missing permissions on %s: %w:%s", m.Host(), fleet.ErrForbidden, what)
+}
+
+// inventory gives the Publisher what it needs of a manager.
+type inventory struct{ *fleet.Manager }
+
+func (i inventory) Reach(ctx context.Context, s orchestrator.Scope, t orchestrator.Target) (gitrepo.Reach, error) {
+	r, err := i.Manager.Reach(ctx, s, t)
+	return gitrepo.Reach(r), err
+}
+
+func (p *program) publisher(m *fleet.Manager) *gitrepo.Publisher {
+	author := gitrepo.Identity{Name: p.getenv("GIT_AUTHOR_NAME"), Email: p.getenv("GIT_AUTHOR_EMAIL")}
+	return gitrepo.New(gitrepo.Options{Dir: filepath.Join(p.cacheFolder(), "git"), Inventory: inventory{m}, Getenv: p.getenv, Now: p.now,
+		Author: author, Committer: gitrepo.Identity{
+			Name: cmp.Or(p.getenv("GIT_COMMITTER_NAME"), author.Name), Email: cmp.Or(p.getenv("GIT_COMMITTER_EMAIL"), author.Email)}})
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"rollout/rings"
+	"rollout/store"
+)
+
+func (p *program) ringCommand() *cli.Command {
+	return &cli.Command{
+		Name: "ring", Category: "Describe", Usage: "Describe the rings of an application",
+		Description: "A ring is a group of clusters that is rolled out together; rings have an order.\n\n" + examples("rollout ring create shop ring-1"),
+		Subcommands: []*cli.Command{p.ringCreateCommand(), p.ringListCommand(), p.ringShowCommand(), p.ringUpdateCommand(), p.ringDeleteCommand()},
+	}
+}
+
+type ringOptions struct {
+	app       rings.AppName
+	ring      rings.RingName
+	after     rings.RingName
+	converge  time.Duration
+	uptake    time.Duration
+	setPolicy [2]bool // which deadline was given: converge, uptake
+}
+
+func ringFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "after", Usage: "`RING` that goes before it (default: the last one)"},
+		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` that each cluster has to become ready, once Fleet has taken a commit up (default: 15m)"},
+		&cli.DurationFlag{Name: "uptake-deadline", Usage: "`TIME` that Fleet has to take a commit up (default: 5m, or three polling intervals)"},
+	}
+}
+
+func ringOptionsOf(c *cli.Context) ringOptions {
+	return ringOptions{app: rings.AppName(c.Args().Get(0)), ring: rings.RingName(c.Args().Get(1)), after: rings.RingName(c.String("after")),
+		converge: c.Duration("deadline"), uptake: c.Duration("uptake-deadline"),
+		setPolicy: [2]bool{c.IsSet("deadline"), c.IsSet("uptake-deadline")}}
+}
+
+func (p *program) ringCreateCommand() *cli.Command {
+	return &cli.Command{
+		Name: "create", Usage: "Add a ring to an application", ArgsUsage: "APP RING", Flags: ringFlags(),
+		Description: "A deadline of 0 is the default.\n\n" + examples("rollout ring create shop ring-1", "rollout ring create shop canary --after ring-1 --deadline 30m"),
+		Action:      func(c *cli.Context) error { return p.runRingCreate(c.Context, ringOptionsOf(c)) },
+	}
+}
+
+func (p *program) runRingCreate(ctx context.Context, o ringOptions) error {
+	return p.changeRing(ctx, o, "created", func(a *rings.Application) error {
+		if _, err := a.Ring(o.ring); err == nil {
+			return fmt.Errorf("ring %q of application %q: %w", o.ring, a.Name, rings.ErrExists)
+		}
+		ring := rings.Ring{Name: o.ring, Policy: rings.Policy{Converge: o.converge, Uptake: o.uptake}}
+		if err := ring.Validate(); err != nil {
+			return err
+		}
+		return insertRing(a, ring, o.after)
+	})
+}
+
+// insertRing puts the ring after the named one, or at the end.
+func insertRing(a *rings.Application, ring rings.Ring, after rings.RingName) error {
+	at := len(a.Rings)
+	if after != "" {
+		if _, err := a.Ring(after); err != nil {
+			return err
+		}
+		at = slices.Index(a.RingNames(), after) + 1
+	}
+	a.Rings = slices.Insert(a.Rings, at, ring)
+	return nil
+}
+
+// changeRing changes the application and prints the ring as it is then.
+func (p *program) changeRing(ctx context.Context, o ringOptions, done string, change func(*rings.Application) error) error {
+	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		if err := db.UpdateApp(ctx, o.app, change); err != nil {
+			return err
+		}
+		v, err := loadRing(ctx, db, o.app, o.ring)
+		if err != nil {
+			return err
+		}
+		return p.done(v, "ring %q of application %q %s: %s", o.ring, o.app, done, ringWords(v))
+	})
+}
+
+func ringWords(v ringView) string {
+	words := fmt.Sprintf("deadline %s, uptake deadline %s", v.Deadline, v.UptakeDeadline)
+	if v.After == "" {
+		return "goes first, " + words
+	}
+	return fmt.Sprintf("after %q, %s", v.After, words)
+}
+
+func loadRing(ctx context.Context, db *store.DB, app rings.AppName, name rings.RingName) (ringView, error) {
+	views, err := loadRings(ctx, db, app)
+	if err != nil {
+		return ringView{}, err
+	}
+	i := slices.IndexFunc(views, func(v ringView) bool { return v.Name == name })
+	if i < 0 {
+		a, err := db.App(ctx, app)
+		if err == nil {
+			_, err = a.Ring(name)
+		}
+		return ringView{}, err
+	}
+	return views[i], nil
+}
+
+func loadRings(ctx context.Context, db *store.DB, app rings.AppName) ([]ringView, error) {
+	a, err := db.App(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	clusters, err := db.Clusters(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	views := []ringView{}
+	for i := range a.Rings {
+		views = append(views, viewRing(a, i, clusters))
+	}
+	return views, nil
+}
+
+func (p *program) ringListCommand() *cli.Command {
+	return &cli.Command{
+		Name: "list", Usage: "List an application's rings in their order", ArgsUsage: "APP", Description: examples("rollout ring list shop"),
+		Action: func(c *cli.Context) error { return p.runRingList(c.Context, rings.AppName(c.Args().Get(0))) },
+	}
+}
+
+func (p *program) runRingList(ctx context.Context, app rings.AppName) error {
+	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		views, err := loadRings(ctx, db, app)
+		if err != nil {
+			return err
+		}
+		return printList(p, listOf(views), fmt.Sprintf("application %q has no ring; \"rollout ring create %s RING\" adds one", app, app),
+			[]string{"RING", "AFTER", "DEADLINE", "UPTAKE", "CLUSTERS"}, func(v ringView) []string {
+				return []string{string(v.Name), string(v.After), v.Deadline, v.UptakeDeadline, fmt.Sprint(len(v.Clusters))}
+			})
+	})
+}
+
+func (p *program) ringShowCommand() *cli.Command {
+	return &cli.Command{
+		Name: "show", Usage: "Show a ring", ArgsUsage: "APP RING", Description: examples("rollout ring show shop ring-1"),
+		Action: func(c *cli.Context) error { return p.runRingShow(c.Context, ringOptionsOf(c)) },
+	}
+}
+
+func (p *program) runRingShow(ctx context.Context, o ringOptions) error {
+	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		v, err := loadRing(ctx, db, o.app, o.ring)
+		if err != nil {
+			return err
+		}
+		return p.print(v, func(w io.Writer) error {
+			return pairs(w, "name", string(v.Name), "application", string(v.App), "after", string(v.After),
+				"deadline", v.Deadline, "uptake deadline", v.UptakeDeadline, "clusters", join(v.Clusters))
+		})
+	})
+}
+
+func (p *program) ringUpdateCommand() *cli.Command {
+	return &cli.Command{
+		Name: "update", Usage: "Change a ring's place or deadlines", ArgsUsage: "APP RING", Flags: ringFlags(),
+		Description: "What is not named stays. A deadline of 0 is the default. Live rollouts keep what they began with.\n\n" +
+			examples("rollout ring update shop ring-2 --deadline 30m"),
+		Action: func(c *cli.Context) error { return p.runRingUpdate(c.Context, ringOptionsOf(c)) },
+	}
+}
+
+func (p *program) runRingUpdate(ctx context.Context, o ringOptions) error {
+	if o.after == "" && o.setPolicy == [2]bool{} {
+		return &usageError{what: "rollout ring update: nothing to change", hint: "name --after, --deadline or --uptake-deadline"}
+	}
+	return p.changeRing(ctx, o, "updated", func(a *rings.Application) error { return updateRing(a, o) })
+}
+
+func updateRing(a *rings.Application, o ringOptions) error {
+	r, err := a.Ring(o.ring)
+	if err != nil {
+		return err
+	}
+	if o.setPolicy[0] {
+		r.Policy.Converge = o.converge
+	}
+	if o.setPolicy[1] {
+		r.Policy.Uptake = o.uptake
+	}
+	if err := r.Validate(); err != nil || o.after == "" {
+		return err
+	}
+	if o.after == o.ring {
+		return &usageError{what: fmt.Sprintf("ring %q cannot go after itself", o.ring)}
+	}
+	ring := *r
+	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == o.ring })
+	return insertRing(a, ring, o.after)
+}
+
+func (p *program) ringDeleteCommand() *cli.Command {
+	return &cli.Command{
+		Name: "delete", Usage: "Forget a ring", ArgsUsage: "APP RING",
+		Description: "Only what rollout knows of it is forgotten: labels, files and what runs stay. Refused while clusters are\n" +
+			"recorded on it, or a rollout is live there.\n\n" + examples("rollout ring delete shop ring-2"),
+		Action: func(c *cli.Context) error { return p.runRingDelete(c.Context, ringOptionsOf(c)) },
+	}
+}
+
+func (p *program) runRingDelete(ctx context.Context, o ringOptions) error {
+	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		v, err := loadRing(ctx, db, o.app, o.ring)
+		if err != nil {
+			return err
+		}
+		if err := notWhileLive(ctx, db, o.app, o.ring); err != nil {
+			return err
+		}
+		if len(v.Clusters) > 0 {
+			return &commandError{exit: exitConflict, code: "in-use", err: rings.ErrInUse,
+				what: fmt.Sprintf("ring %q of application %q: still needed by the clusters %s", o.ring, o.app, join(v.Clusters)),
+				hint: fmt.Sprintf("move them with \"rollout cluster set-ring CLUSTER RING --app %s\", or forget them with \"rollout cluster remove CLUSTER --app %s\"", o.app, o.app)}
+		}
+		if err := db.UpdateApp(ctx, o.app, func(a *rings.Application) error { return forgetRing(a, o.ring) }); err != nil {
+			return err
+		}
+		return p.done(v, "ring %q of application %q is forgotten; labels, files and what runs stay as they are", o.ring, o.app)
+	})
+}
+
+func forgetRing(a *rings.Application, name rings.RingName) error {
+	if _, err := a.Ring(name); err != nil {
+		return err
+	}
+	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == name })
+	for i := range a.Services {
+		delete(a.Services[i].Known, name)
+	}
+	return nil
+}

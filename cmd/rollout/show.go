@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"rollout/orchestrator"
+	"rollout/store"
+)
+
+func (p *program) showCommand() *cli.Command {
+	return &cli.Command{
+		Name: "show", Category: "Look", Usage: "Show a rollout: its waves, services and clusters", ArgsUsage: "ID",
+		Description: examples("rollout show shop-12", "rollout show shop", "rollout show shop/ring-1 -o json"),
+		Action:      func(c *cli.Context) error { return p.runShow(c.Context, c.Args().Get(0)) },
+	}
+}
+
+func (p *program) runShow(ctx context.Context, ref string) error {
+	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		s, l, err := load(ctx, db, ref)
+		if err != nil {
+			return err
+		}
+		return p.print(viewRollout(s, l, p.now()), func(w io.Writer) error {
+			return printLines(w, p.frame(l).render(s))
+		})
+	})
+}
+
+// load returns the rollout that is meant, and its lease.
+func load(ctx context.Context, db *store.DB, ref string) (*orchestrator.State, *orchestrator.Lease, error) {
+	id, err := resolve(ctx, db, ref, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := db.Rollout(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := db.LeaseOf(ctx, id)
+	return s, l, err
+}
+
+func (p *program) frame(l *orchestrator.Lease) frame {
+	return frame{style: p.style(p.stdout), now: p.now(), stamp: p.when, driver: p.driverWords(viewDriver(l, p.now())), clusters: 20}
+}
+
+func printLines(w io.Writer, lines []string) error {
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(w, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) explainCommand() *cli.Command {
+	return &cli.Command{
+		Name: "explain", Category: "Look", Usage: "Say why a rollout stands where it stands", ArgsUsage: "ID",
+		Description: examples("rollout explain shop"),
+		Action:      func(c *cli.Context) error { return p.runExplain(c.Context, c.Args().Get(0)) },
+	}
+}
+
+func (p *program) runExplain(ctx context.Context, ref string) error {
+	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		s, l, err := load(ctx, db, ref)
+		if err != nil {
+			return err
+		}
+		v := viewRollout(s, l, p.now())
+		return p.print(v, func(w io.Writer) error {
+			fmt.Fprintf(w, "%s on %s: %s: %s\n", v.ID, join(v.Rings), v.Phase, v.Reason)
+			for _, st := range v.Steps {
+				fmt.Fprintf(w, "  %s: %s: %s\n", st.Service, st.Phase, st.Reason)
+			}
+			if v.Hint != "" {
+				fmt.Fprintf(w, "hint: %s\n", v.Hint)
+			}
+			if !s.Phase.Ended() && (v.Driver == nil || !v.Driver.Alive) {
+				fmt.Fprintf(w, "hint: %s; \"rollout watch %s\" or \"rollout run\" goes on with it\n", p.driverWords(v.Driver), v.ID)
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"rollout/orchestrator"
+	"rollout/rings"
+)
+
+// frame is how a rollout looks at a moment: a pure function of its state. The
+// same one shows a rollout live and by `rollout show`.
+type frame struct {
+	style         style
+	now           time.Time
+	stamp         func(time.Time) string
+	driver        string // who drives, "" if that is not to be said
+	width, height int    // 0: no limit
+	clusters      int    // of a step at most; 0: all
+	fold          bool   // no clusters of steps that ended well
+}
+
+func (f frame) render(s *orchestrator.State) []string {
+	out := f.head(s)
+	wave := 0
+	for _, st := range s.Steps {
+		if st.Wave != wave {
+			wave = st.Wave
+			out = append(out, f.style.dim(fmt.Sprintf("  wave %d", wave)))
+		}
+		out = append(out, f.step(st)...)
+	}
+	out = append(out, f.foot(s)...)
+	return f.fit(out)
+}
+
+func (f frame) head(s *orchestrator.State) []string {
+	words := []string{string(s.ID), join(s.Rings), f.phase(s.Phase), "started " + f.stamp(s.StartedAt) + " by " + s.StartedBy}
+	if !s.FinishedAt.IsZero() {
+		words = append(words, "took "+orchestrator.Duration(s.FinishedAt.Sub(s.StartedAt)))
+	}
+	out := []string{strings.Join(words, "  ")}
+	if s.Options.Reason != "" {
+		out = append(out, "  reason: "+s.Options.Reason)
+	}
+	if s.Link != "" {
+		out = append(out, "  link: "+s.Link)
+	}
+	if f.driver != "" && !s.Phase.Ended() {
+		out = append(out, "  driven by "+f.driver)
+	}
+	return out
+}
+
+func (f frame) phase(p orchestrator.Phase) string {
+	switch p {
+	case orchestrator.Succeeded:
+		return f.style.good(string(p))
+	case orchestrator.Failed:
+		return f.style.bad(string(p))
+	case orchestrator.Cancelled:
+		return f.style.warn(string(p))
+	}
+	return f.style.busy(string(p))
+}
+
+func (f frame) step(st *orchestrator.StepState) []string {
+	line := fmt.Sprintf("    %s %-12s %-22s %s", f.mark(st.Phase), st.Target.Service, change(st), f.stepPhase(st))
+	if st.Attempt.Commit != "" {
+		line += "  commit " + short(st.Attempt.Commit)
+	}
+	if words := f.stepWords(st); words != "" {
+		line += "  " + words
+	}
+	out := []string{line}
+	if f.fold && (st.Phase == orchestrator.StepDone || st.Phase == orchestrator.StepSkipped) {
+		return out
+	}
+	return append(out, f.clusterLines(st)...)
+}
+
+// change is "v1 -> v2", or "v2" where nothing else is known.
+func change(st *orchestrator.StepState) string {
+	from := fromVersion(st)
+	if from == "" || from == st.To {
+		return string(st.To)
+	}
+	return fmt.Sprintf("%s -> %s", from, st.To)
+}
+
+// stepWords are the reason, where the clusters do not say it all.
+func (f frame) stepWords(st *orchestrator.StepState) string {
+	switch st.Phase {
+	case orchestrator.StepConverging:
+		return fmt.Sprintf("%d of %d clusters ready", st.Counts[orchestrator.ClusterReady], expected(st))
+	case orchestrator.StepFailed:
+		return ""
+	}
+	return firstLine(st.Explain(f.now))
+}
+
+func expected(st *orchestrator.StepState) int {
+	n := 0
+	for _, c := range st.Counts {
+		n += c
+	}
+	return n
+}
+
+func (f frame) mark(p orchestrator.StepPhase) string {
+	switch p {
+	case orchestrator.StepDone:
+		return f.style.good("✔")
+	case orchestrator.StepFailed:
+		return f.style.bad("✘")
+	case orchestrator.StepSkipped:
+		return f.style.dim("-")
+	case orchestrator.StepWaiting:
+		return f.style.dim("·")
+	}
+	return f.style.busy("●")
+}
+
+func (f frame) stepPhase(st *orchestrator.StepState) string {
+	word := phaseWord(st)
+	switch st.Phase {
+	case orchestrator.StepDone:
+		return f.style.good(word)
+	case orchestrator.StepFailed:
+		return f.style.bad(word)
+	case orchestrator.StepWaiting, orchestrator.StepSkipped:
+		return f.style.dim(word)
+	}
+	return f.style.busy(word)
+}
+
+func (f frame) clusterLines(st *orchestrator.StepState) []string {
+	names := clustersOf(st)
+	slices.SortStableFunc(names, func(a, b rings.ClusterName) int {
+		return cmp.Compare(urgency(st.Clusters[a].Phase), urgency(st.Clusters[b].Phase))
+	})
+	rest := 0
+	if f.clusters > 0 && len(names) > f.clusters {
+		names, rest = names[:f.clusters], len(names)-f.clusters
+	}
+	var out []string
+	for _, name := range names {
+		c := st.Clusters[name]
+		line := fmt.Sprintf("        %-16s %-9s since %s", name, f.clusterPhase(c.Phase), f.stamp(c.Since))
+		if c.Reason != "" && c.Phase != orchestrator.ClusterReady {
+			line += "  " + firstLine(c.Reason)
+		}
+		out = append(out, line)
+	}
+	if rest > 0 {
+		out = append(out, f.style.dim(fmt.Sprintf("        and %d more", rest)))
+	}
+	return out
+}
+
+// clustersOf are the clusters that count for the step, or did, sorted.
+func clustersOf(st *orchestrator.StepState) []rings.ClusterName {
+	var out []rings.ClusterName
+	for _, name := range slices.Sorted(maps.Keys(st.Clusters)) {
+		if c := st.Clusters[name]; c.Expected || c.Phase == orchestrator.ClusterLeft {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// urgency puts first what a person should see.
+func urgency(p orchestrator.ClusterPhase) int {
+	return slices.Index([]orchestrator.ClusterPhase{orchestrator.ClusterFailed, orchestrator.ClusterOffline, orchestrator.ClusterMissing,
+		orchestrator.ClusterNotReady, orchestrator.ClusterApplying, orchestrator.ClusterWaiting, orchestrator.ClusterReady, orchestrator.ClusterLeft}, p)
+}
+
+func (f frame) clusterPhase(p orchestrator.ClusterPhase) string {
+	word := fmt.Sprintf("%-9s", p)
+	switch p {
+	case orchestrator.ClusterReady:
+		return f.style.good(word)
+	case orchestrator.ClusterFailed, orchestrator.ClusterOffline, orchestrator.ClusterMissing:
+		return f.style.bad(word)
+	case orchestrator.ClusterNotReady:
+		return f.style.warn(word)
+	}
+	return f.style.busy(word)
+}
+
+func (f frame) foot(s *orchestrator.State) []string {
+	var out []string
+	for _, w := range s.Warnings {
+		out = append(out, "  "+f.style.warn("warning: ")+w)
+	}
+	for l := range strings.Lines(s.Explain(f.now)) {
+		out = append(out, "  "+strings.TrimRight(l, "\n"))
+	}
+	if s.Failure != nil && s.Failure.Hint != "" {
+		out = append(out, "  hint: "+s.Failure.Hint)
+	}
+	return out
+}
+
+// fit cuts what the terminal cannot hold; the last line, which says why it
+// waits, stays.
+func (f frame) fit(lines []string) []string {
+	if f.height > 3 && len(lines) > f.height-1 {
+		keep := f.height - 3
+		more := fmt.Sprintf("  ... %d more lines", len(lines)-keep-1)
+		lines = append(append(slices.Clone(lines[:keep]), f.style.dim(more)), lines[len(lines)-1])
+	}
+	if f.width > 0 {
+		for i, l := range lines {
+			lines[i] = ansi.Truncate(l, f.width-1, "…")
+		}
+	}
+	return lines
+}
+
+func short(commit string) string {
+	return commit[:min(len(commit), 10)]
+}
