@@ -226,7 +226,7 @@ func (c *Claims) refuses(k claimKey, lease *coordv1.Lease) error {
 		return nil
 	}
 	return &claimedError{key: k, holder: cmp.Or(lease.Annotations[claimHolder], holder),
-		rollout: lease.Annotations[claimRollout], since: at(lease.Spec.AcquireTime), expires: expires}
+		rollout: lease.Annotations[claimRollout], since: timeOf(lease.Spec.AcquireTime), expires: expires}
 }
 
 // expiry is when another store's lease runs out, in the API server's time: its
@@ -234,7 +234,7 @@ func (c *Claims) refuses(k claimKey, lease *coordv1.Lease) error {
 // looked, it is also its duration after that, whatever clock its holder has.
 func (c *Claims) expiry(k claimKey, lease *coordv1.Lease) time.Time {
 	duration := time.Duration(ptr.Deref(lease.Spec.LeaseDurationSeconds, 0)) * time.Second
-	renewed := at(lease.Spec.RenewTime)
+	renewed := timeOf(lease.Spec.RenewTime)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, known := c.watched[k]
@@ -251,7 +251,7 @@ func (c *Claims) expiry(k claimKey, lease *coordv1.Lease) time.Time {
 	return expires
 }
 
-func at(t *metav1.MicroTime) time.Time {
+func timeOf(t *metav1.MicroTime) time.Time {
 	if t == nil {
 		return time.Time{}
 	}

@@ -23,8 +23,8 @@ type Cluster struct {
 	Namespace string // of its BundleDeployments: status.namespace; "" until Fleet made it
 	Labels    map[string]string
 	LastSeen  time.Time // the agent's last check-in; zero: never
-	Ready     bool      // its Ready condition is not False, and its agent checked in once
-	NotReady  string    // the Ready condition's words when it is False
+	Ready     bool      // all its Bundles are: its Ready condition is not False, and its agent checked in once
+	NotReady  string    // the Ready condition's words when it is False: "NotReady(1) [Bundle db]; ..."
 	Paused    bool
 	// LabelsOwned is not nil when Rancher writes the labels; see SetLabels.
 	LabelsOwned *LabelsOwnedError

@@ -115,6 +115,7 @@ func newManager(config *rest.Config, o Options) (*Manager, error) {
 		m.log = logr.Discard()
 	}
 	m.clock = &serverClock{now: m.now}
+	config.ContentType = runtime.ContentTypeJSON // Fleet's types have no other
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return m.clock.wrap(next) })
 	shared, err := rest.HTTPClientFor(config)
 	if err != nil {

@@ -41,16 +41,21 @@ type source[R any] struct {
 	now     func() time.Time
 
 	running  sync.WaitGroup // requests and streams
-	mu       sync.Mutex
-	worked   bool      // listed once
-	deniedAt time.Time // since when it is refused; zero when it is not
-	seen     string    // the newest version; only the reflector's goroutine uses it
+	mu    sync.Mutex
+	trust map[string]trust // by verb
+	seen  string           // the newest version; only the reflector's goroutine uses it
+}
+
+// trust is whether a verb is permitted.
+type trust struct {
+	worked bool      // once
+	denied time.Time // since when it is not permitted; zero when it is
 }
 
 // newSource ties a wire type to the record that is made of it.
 func newSource[R, W any, P wire[W]](m *Manager, plural string, record func(P) R) *source[R] {
 	wrap := func(w P) *object[R] { return &object[R]{version: w.meta().ResourceVersion, record: record(w)} }
-	return &source[R]{raw: m.raw, resource: plural, now: m.now,
+	return &source[R]{raw: m.raw, resource: plural, now: m.now, trust: map[string]trust{},
 		decode: func(d *json.Decoder) (*object[R], error) {
 			var w W
 			if err := d.Decode(&w); err != nil {
@@ -69,7 +74,7 @@ func newSource[R, W any, P wire[W]](m *Manager, plural string, record func(P) R)
 func (s *source[R]) run(ctx context.Context) {
 	r := cache.NewReflectorWithOptions(s, &object[R]{}, s, cache.ReflectorOptions{
 		Name: "rollout", TypeDescription: s.resource,
-		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 5, Cap: 5 * time.Second},
+		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 4, Cap: 3 * time.Second},
 	})
 	r.WatchListPageSize = pageSize
 	r.RunWithContext(ctx)
@@ -81,14 +86,15 @@ func (s *source[R]) request(o *metav1.ListOptions) *rest.Request {
 	return s.raw.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(o, metav1.ParameterCodec)
 }
 
-// ListWithContext reads one page. The first page is not asked for at version
-// "0": an API server would then ignore the limit and send all at once.
+// ListWithContext reads one page, of the newest state. A Reflector asks for "0"
+// at first, for which an API server ignores the limit and sends all at once;
+// and for the last version it saw when it lists again. With a limit that means
+// exactly that version, not a later one: after the API server was restarted,
+// the Reflector would list the past and be refused a watch from there, for ever.
 func (s *source[R]) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	s.running.Add(1)
 	defer s.running.Done()
-	if o.ResourceVersion == "0" {
-		o.ResourceVersion = ""
-	}
+	o.ResourceVersion, o.ResourceVersionMatch = "", ""
 	body, err := s.request(&o).Stream(ctx)
 	if err != nil {
 		return nil, s.failed("list", err)
@@ -99,6 +105,7 @@ func (s *source[R]) ListWithContext(ctx context.Context, o metav1.ListOptions) (
 	if err != nil {
 		return nil, s.failed("list", err)
 	}
+	s.works("list")
 	return out, nil
 }
 
@@ -109,7 +116,7 @@ func (s *source[R]) WatchWithContext(ctx context.Context, o metav1.ListOptions) 
 	if err != nil {
 		return nil, s.failed("watch", err)
 	}
-	s.allowed()
+	s.works("watch")
 	s.running.Add(1)
 	stream := &events[R]{body: body, json: json.NewDecoder(body), decode: s.decode, ended: sync.OnceFunc(s.running.Done)}
 	return watch.NewStreamWatcher(stream, apierrors.NewClientErrorReporter(http.StatusInternalServerError, "watch", s.resource)), nil
@@ -129,10 +136,10 @@ func (s *source[R]) Watch(o metav1.ListOptions) (watch.Interface, error) {
 // need no second store while they arrive.
 func (s *source[R]) IsWatchListSemanticsUnSupported() bool { return true }
 
-func (s *source[R]) allowed() {
+func (s *source[R]) works(verb string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.deniedAt = time.Time{}
+	s.trust[verb] = trust{worked: true}
 }
 
 // failed gives the whole watch up when it can never work, and returns the
@@ -140,19 +147,22 @@ func (s *source[R]) allowed() {
 func (s *source[R]) failed(verb string, err error) error {
 	meant := request{verb: verb, resource: resource(s.resource), namespace: s.namespace}.fail(err)
 	hopeless := errors.Is(meant, ErrForbidden) || errors.Is(meant, ErrCredentials) || errors.Is(meant, ErrNoFleet)
-	if hopeless && s.lostPatience() {
+	if hopeless && s.lostPatience(verb) {
 		s.give(meant)
 	}
 	return err
 }
 
-func (s *source[R]) lostPatience() bool {
+// lostPatience reports whether the verb never worked, or has not for too long.
+func (s *source[R]) lostPatience(verb string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.deniedAt.IsZero() {
-		s.deniedAt = s.now()
+	t := s.trust[verb]
+	if t.denied.IsZero() {
+		t.denied = s.now()
+		s.trust[verb] = t
 	}
-	return !s.worked || s.now().Sub(s.deniedAt) > patience
+	return !t.worked || s.now().Sub(t.denied) > patience
 }
 
 // Replace takes a complete list. It is believed as it is, even if its version
@@ -164,9 +174,6 @@ func (s *source[R]) Replace(list []any, version string) error {
 	}
 	s.seen = version
 	s.replace(records)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.worked, s.deniedAt = true, time.Time{}
 	return nil
 }
 
