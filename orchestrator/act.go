@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -81,7 +82,7 @@ func (r *Runner) act(ctx context.Context, j Job) Outcome {
 		return r.Publisher.Survey(ctx, j)
 	case ActPublish:
 		if err := r.Claim.Confirm(ctx, j.Scope, a.Ring); err != nil {
-			return Outcome{Result: Refused, Code: CodeClaimed, Words: "not published, the claim on the ring was lost: " + err.Error()}
+			return unclaimed(err)
 		}
 		return r.Publisher.Publish(ctx, j)
 	case ActHint:
@@ -90,6 +91,14 @@ func (r *Runner) act(ctx context.Context, j Job) Outcome {
 		return r.Fleet.Nudge(ctx, j.Scope, j.Targets[a.Items[0].Service])
 	}
 	return Outcome{Result: Refused, Code: CodeUnexpected, Words: "no such action: " + string(a.Kind)}
+}
+
+// unclaimed is the outcome of a push that was not begun for want of the claim.
+func unclaimed(err error) Outcome {
+	if errors.Is(err, ErrClaimLost) {
+		return Outcome{Result: Refused, Code: CodeClaimed, Words: "not published, the claim on the ring was lost: " + err.Error()}
+	}
+	return Outcome{Result: Unreachable, Code: CodeUnreach, Words: "not published, the claim on the ring could not be confirmed: " + err.Error()}
 }
 
 // jobOf gives an action what an adapter needs; it shares nothing with the

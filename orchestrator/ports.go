@@ -73,6 +73,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrLeased is wrapped by [LeasedError].
 	ErrLeased = errors.New("driven by another process")
+	// ErrClaimLost is wrapped by [Claim].Confirm when another holds the claim.
+	ErrClaimLost = errors.New("the claim is not held")
 	// ErrFenced is wrapped by [FencedError].
 	ErrFenced = errors.New("the lease was taken over")
 )
@@ -155,7 +157,9 @@ type Claim interface {
 	// Words is a warning: claims cannot be had here.
 	Take(ctx context.Context, s Scope, ring rings.RingName, id ID) Outcome
 	// Confirm returns nil when the claim is held at this moment, with the
-	// epoch it was taken with, or cannot be had here; else why not.
+	// epoch it was taken with, or cannot be had here. Else the reason, which
+	// wraps ErrClaimLost when it is lost for good; any other may pass, and is
+	// asked again later.
 	Confirm(ctx context.Context, s Scope, ring rings.RingName) error
 	// Release gives the claim up. Releasing what is not held does nothing.
 	Release(ctx context.Context, s Scope, ring rings.RingName) error

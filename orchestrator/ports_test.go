@@ -3,6 +3,7 @@ package orchestrator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -35,6 +36,7 @@ type ports struct {
 	claimed int // takes less releases
 	before  func(orchestrator.ActionKind) error
 	watched error // what Watch returns at once
+	confirm error // what Confirm returns
 }
 
 func newPorts(t *testing.T, w *world) *ports {
@@ -126,8 +128,9 @@ func (p *ports) Confirm(context.Context, orchestrator.Scope, rings.RingName) err
 	var err error
 	p.world(func(w *world) {
 		if w.claimed != "" {
-			err = errors.New(w.claimed)
+			err = fmt.Errorf("%w: %s", orchestrator.ErrClaimLost, w.claimed)
 		}
+		err = errors.Join(err, p.confirm)
 	})
 	return err
 }

@@ -44,6 +44,7 @@ type Runner struct {
 	// the state, and should be quick.
 	Notify func(*State, []Event)
 
+	until   Until
 	mail    *mailbox
 	driven  map[ID]*driven
 	unsaved []Batch
@@ -84,6 +85,7 @@ const (
 // driven on (its lease was taken over, Fleet cannot be watched).
 func (r *Runner) Drive(ctx context.Context, until Until, ids ...ID) error {
 	r.reset()
+	r.until = until
 	run, cancel := context.WithCancel(ctx)
 	defer r.leave()
 	defer cancel()
@@ -360,6 +362,9 @@ func (r *Runner) expired() bool {
 func (r *Runner) fenced(f *FencedError) {
 	for _, id := range f.Rollouts {
 		r.abandon(id, fmt.Errorf("rollout %q: %w", id, ErrFenced))
+		if r.until != UntilEnded {
+			delete(r.errs, id) // it is taken up again when nobody drives it
+		}
 	}
 	r.unsaved = slices.DeleteFunc(r.unsaved, func(b Batch) bool { return slices.Contains(f.Rollouts, b.Lease.Rollout) })
 }

@@ -318,3 +318,40 @@ func TestRunner_Drive_lostClaim(t *testing.T) {
 		}
 	})
 }
+
+// The manager is away for a while when a push is due: it is not done without
+// the claim's confirmation, and done later.
+func TestRunner_Drive_claimCannotBeConfirmedForAWhile(t *testing.T) {
+	inBubble(t, func(t *testing.T, x *fixture) {
+		x.ports.confirm = errors.New("connection refused")
+		go func() {
+			time.Sleep(20 * time.Second)
+			if n := x.ports.commits(); n > 0 {
+				t.Errorf("%d commits without a claim", n)
+			}
+			x.ports.world(func(*world) { x.ports.confirm = nil })
+		}()
+		if err := x.runner("one").Drive(t.Context(), orchestrator.UntilEnded, shop1); err != nil {
+			t.Fatal(err)
+		}
+		x.succeeded()
+	})
+}
+
+// A driver of everything that lost a lease, because its machine slept, takes
+// the rollout up again when nobody else drives it any more.
+func TestRunner_Drive_takesUpAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, x *fixture) {
+		go func() {
+			time.Sleep(1500 * time.Millisecond)
+			x.store.mu.Lock()
+			defer x.store.mu.Unlock()
+			x.store.epochs++
+			x.store.leases[shop1] = orchestrator.Lease{Rollout: shop1, Driver: orchestrator.Driver{Name: "other"}, Epoch: x.store.epochs, Expires: time.Now().Add(20 * time.Second)}
+		}()
+		if err := x.runner("one").Drive(t.Context(), orchestrator.UntilIdle); err != nil {
+			t.Fatal(err)
+		}
+		x.succeeded()
+	})
+}
