@@ -205,9 +205,9 @@ func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []ch
 // push sends the draft. go-git's own Push would walk the whole tree to find
 // what is new; that is known here.
 func (m *mirror) push(ctx context.Context, d *draft, adv *packp.AdvRefs) error {
-	var pack bytes.Buffer
-	if _, err := packfile.NewEncoder(&pack, d.objects, false).Encode(d.hashes, 0); err != nil {
-		return fmt.Errorf("pack: %w", err)
+	pack, err := d.pack()
+	if err != nil {
+		return err
 	}
 	words := &tail{}
 	req := packp.NewReferenceUpdateRequestFromCapabilities(adv.Capabilities)
@@ -218,12 +218,21 @@ func (m *mirror) push(ctx context.Context, d *draft, adv *packp.AdvRefs) error {
 		req.Progress = words
 	}
 	req.Commands = []*packp.Command{{Name: m.ref(), Old: m.tip, New: d.commit}}
-	req.Packfile = io.NopCloser(&pack)
+	req.Packfile = io.NopCloser(pack)
 	report, err := m.link.receive(ctx, req)
 	if report == nil {
 		return m.unanswered(ctx, err, words.String())
 	}
 	return m.verdict(report, words.String())
+}
+
+// pack holds the draft's objects.
+func (d *draft) pack() (*bytes.Buffer, error) {
+	var b bytes.Buffer
+	if _, err := packfile.NewEncoder(&b, d.objects, false).Encode(d.hashes, 0); err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
+	return &b, nil
 }
 
 // unanswered names a push that came without a report.
