@@ -41,7 +41,7 @@ func (p *program) appCreateCommand() *cli.Command {
 			examples("rollout app create shop", "rollout app create shop --ring-label shop-ring --selector in-shop=true"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "ring-label", Usage: "`KEY` of the label that carries a cluster's ring", Value: "ring"},
-			&cli.StringSliceFlag{Name: "selector", Usage: "`K=V` that the application's clusters carry; several allowed (default: app=APP)"},
+			&cli.StringSliceFlag{Name: "selector", Usage: "`K=V` that the application's clusters carry; several allowed", DefaultText: "app=APP"},
 		},
 		Action: func(c *cli.Context) error {
 			return p.runAppCreate(c.Context, appCreateOptions{rings.AppName(c.Args().Get(0)), c.String("ring-label"), c.StringSlice("selector")})

@@ -30,12 +30,12 @@ func (p *program) createCommand() *cli.Command {
 			"leave it to a background process: it goes on.\n\n" +
 			examples("rollout create shop ring-1 --dry-run", "rollout create shop ring-1", "rollout create shop ring-1 --only db --timeout 30m -o json"),
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "only", Usage: "`SERVICES` of the plan, with commas (default: all)"},
-			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "Print what would happen, and change nothing"},
-			&cli.BoolFlag{Name: "detach", Usage: "Do not follow: leave it to a background process"},
-			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on (default: to its end)"},
-			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set; needs --reason"},
+			&cli.StringSliceFlag{Name: "only", Usage: "`SERVICES` of the plan, with commas", DefaultText: "all"},
+			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "dry-run", Usage: "Print what would happen, and change nothing", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "detach", Usage: "Do not follow: leave it to a background process", DisableDefaultText: true},
+			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on", DefaultText: "to its end"},
+			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set; needs --reason", DisableDefaultText: true},
 			&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record"},
 			p.backgroundFlag(),
 		},
@@ -51,7 +51,7 @@ func (p *program) createCommand() *cli.Command {
 
 // backgroundFlag is set by default where CI would end a background process.
 func (p *program) backgroundFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "no-background", Usage: "Do not leave the rollout to a background process (default: where CI=true)", Value: p.getenv("CI") == "true"}
+	return &cli.BoolFlag{Name: "no-background", Usage: "Do not leave the rollout to a background process", DefaultText: "where CI=true", Value: p.getenv("CI") == "true"}
 }
 
 func createOptionsOf(c *cli.Context, link string) (createOptions, error) {

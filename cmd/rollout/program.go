@@ -70,16 +70,17 @@ func (p *program) app() *cli.App {
 func (p *program) globalFlags() []cli.Flag {
 	f := &p.flags
 	return []cli.Flag{
-		&cli.StringFlag{Name: "store", Usage: "`FILE` with everything that rollout knows (ROLLOUT_STORE; default: in your data folder)", Destination: &f.store},
-		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how to reach the Fleet manager (default: as kubectl finds it)", Destination: &f.kubeconfig},
+		&cli.StringFlag{Name: "store", Usage: "`FILE` with everything that rollout knows (ROLLOUT_STORE)", DefaultText: "in your data folder", Destination: &f.store},
+		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how to reach the Fleet manager", DefaultText: "as kubectl finds it", Destination: &f.kubeconfig},
 		&cli.StringFlag{Name: "context", Usage: "`NAME` of the context of the kubeconfig", Destination: &f.context},
-		&cli.StringFlag{Name: "namespace", Usage: "`NAME` of the Fleet workspace (default: the application's, or fleet-default)", Destination: &f.namespace},
+		&cli.StringFlag{Name: "namespace", Usage: "`NAME` of the Fleet workspace", DefaultText: "the application's, or fleet-default", Destination: &f.namespace},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of the result: text, json or yaml; jsonl where a rollout is followed", Value: "text", Destination: &f.output},
-		&cli.BoolFlag{Name: "yes", Usage: "Answer every question with yes", Destination: &f.yes},
-		&cli.StringFlag{Name: "as", Usage: "`NAME` of whoever does this, for the record (ROLLOUT_ACTOR; default: from the CI or git)", Destination: &f.as},
-		&cli.StringFlag{Name: "link", Usage: "`URL` of the run that does this, for the record (default: from the CI)", Destination: &f.link},
+		&cli.BoolFlag{Name: "yes", Usage: "Answer every question with yes", DisableDefaultText: true, Destination: &f.yes},
+		&cli.StringFlag{Name: "as", Usage: "`NAME` of whoever does this, for the record (ROLLOUT_ACTOR)", DefaultText: "from the CI or git", Destination: &f.as},
+		&cli.StringFlag{Name: "link", Usage: "`URL` of the run that does this, for the record", DefaultText: "from the CI", Destination: &f.link},
 		&cli.StringFlag{Name: "log-level", Usage: "`LEVEL` of what is logged to stderr: debug, info, warn or error", Value: "warn", Destination: &f.logLevel},
-		&cli.BoolFlag{Name: "no-color", Usage: "No colours (NO_COLOR)", Destination: &f.noColor},
+		cli.HelpFlag,
+		&cli.BoolFlag{Name: "no-color", Usage: "No colours (NO_COLOR)", DisableDefaultText: true, Destination: &f.noColor},
 	}
 }
 

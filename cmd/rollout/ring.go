@@ -32,9 +32,9 @@ type ringOptions struct {
 
 func ringFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "after", Usage: "`RING` that goes before it (default: the last one)"},
-		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` that each cluster has to become ready, once Fleet has taken a commit up (default: 15m)"},
-		&cli.DurationFlag{Name: "uptake-deadline", Usage: "`TIME` that Fleet has to take a commit up (default: 5m, or three polling intervals)"},
+		&cli.StringFlag{Name: "after", Usage: "`RING` that goes before it", DefaultText: "the last one"},
+		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` that each cluster has to become ready, once Fleet has taken a commit up", DefaultText: "15m"},
+		&cli.DurationFlag{Name: "uptake-deadline", Usage: "`TIME` that Fleet has to take a commit up", DefaultText: "5m, or three polling intervals"},
 	}
 }
 

@@ -15,7 +15,7 @@ func (p *program) runCommand() *cli.Command {
 		Name: "run", Category: "Roll out", Usage: "Drive all live rollouts that nobody drives",
 		Description: "Goes on until it is interrupted; what it drove is then free for others. Prints an event a line.\n\n" +
 			examples("rollout run", "rollout run --until-idle"),
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "until-idle", Usage: "End when no rollout is live"}},
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "until-idle", Usage: "End when no rollout is live", DisableDefaultText: true}},
 		Action: func(c *cli.Context) error { return p.runRun(c.Context, c.Bool("until-idle")) },
 	}
 }

@@ -34,12 +34,12 @@ func (p *program) serviceAddCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "repo", Usage: "`URL` of the git repository, as one clones it"},
 			&cli.StringFlag{Name: "branch", Usage: "`BRANCH` that Fleet follows", Value: "main"},
-			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of its fleet.yaml in the repository (default: the root)"},
+			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of its fleet.yaml in the repository", DefaultText: "the root"},
 			&cli.StringFlag{Name: "gitrepo", Usage: "`NAME` of the GitRepo, where several deploy the folder"},
 			&cli.StringFlag{Name: "client-secret", Usage: "`NAME` of the secret with which Fleet reads the repository, for a GitRepo that is made"},
-			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` of the version in the ring's entry; several allowed (default: " + rings.DefaultField + ")"},
+			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` of the version in the ring's entry; several allowed", DefaultText: rings.DefaultField},
 			&cli.StringSliceFlag{Name: "depends-on", Usage: "`SERVICES` that must be done before it, with commas"},
-			&cli.BoolFlag{Name: "accept-redeploy", Usage: "Allow a field whose change redeploys the other rings with the same content"},
+			&cli.BoolFlag{Name: "accept-redeploy", Usage: "Allow a field whose change redeploys the other rings with the same content", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error { return p.runServiceAdd(c.Context, serviceAddOptionsOf(c)) },
 	}

@@ -24,7 +24,7 @@ func (p *program) watchCommand() *cli.Command {
 		Description: "Drives it, too, if nobody does. Ctrl-C and --timeout leave it to a background process, if it was driven here.\n\n" +
 			examples("rollout watch shop-12", "rollout watch shop -o jsonl"),
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on (default: to its end)"},
+			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on", DefaultText: "to its end"},
 			p.backgroundFlag(),
 		},
 		Action: func(c *cli.Context) error {
