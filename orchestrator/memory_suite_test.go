@@ -18,8 +18,7 @@ func TestMemory(t *testing.T) {
 			Begin: func(_ *testing.T, first orchestrator.Created, actor string, now time.Time) orchestrator.ID {
 				n++
 				id := orchestrator.ID(fmt.Sprintf("shop-%d", n))
-				m.create(id, now, first)
-				m.journals[id][0].Actor = actor
+				m.create(id, now, actor, first)
 				return id
 			},
 			Send: func(_ *testing.T, id orchestrator.ID, c orchestrator.Command) { m.command(id, c) },

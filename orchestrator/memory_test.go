@@ -44,8 +44,10 @@ func (m *memory) write(what string, f func() error) error {
 	return errors.Join(f(), after)
 }
 
-func (m *memory) create(id orchestrator.ID, now time.Time, c orchestrator.Created) {
-	m.journals[id] = []orchestrator.Event{{Rollout: id, Seq: 1, At: now, Actor: "ann", Body: c}}
+func (m *memory) create(id orchestrator.ID, now time.Time, actor string, c orchestrator.Created) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.journals[id] = []orchestrator.Event{{Rollout: id, Seq: 1, At: now, Actor: actor, Body: c}}
 }
 
 // command is what another process writes.
@@ -65,7 +67,7 @@ func (m *memory) state(id orchestrator.ID) *orchestrator.State {
 	defer m.mu.Unlock()
 	events := make([]orchestrator.Event, len(m.journals[id]))
 	for i, e := range m.journals[id] {
-		events[i] = roundTrip(m.t, e)
+		events[i] = reread(m.t, e)
 	}
 	return orchestrator.Fold(nil, events)
 }

@@ -115,7 +115,7 @@ func (c *chaos) build(t *testing.T) orchestrator.Created {
 		c.w.clusters[rings.ClusterName(fmt.Sprintf("c%d", i))] = &cluster{ring: "ring-1"}
 	}
 	c.w.settle(24 * time.Hour)
-	created, err := orchestrator.New(c.app, orchestrator.Request{Ring: "ring-1", Options: orchestrator.Options{Redeploy: c.IntN(8) == 0}})
+	created, err := orchestrator.New(c.app, orchestrator.Request{Ring: "ring-1", Options: orchestrator.Options{Redeploy: c.IntN(8) == 0, Override: c.IntN(8) == 0}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func (c *chaos) cluster() rings.ClusterName {
 func (c *chaos) trouble() {
 	u, name := c.unit(), c.cluster()
 	tip := u.repo.tip()
-	switch c.IntN(12) {
+	switch c.IntN(15) {
 	case 0, 1: // another path, or a chart
 		u.repo.push("eve", c.w.now, nil)
 	case 2: // another ring, with a nonce that may be ours
@@ -168,6 +168,17 @@ func (c *chaos) trouble() {
 		c.w.relabel("joiner", "ring-1")
 	case 10:
 		c.w.kinds["v2"] = []string{"never", "install", "deploy", "depends"}[c.IntN(4)]
+	case 12:
+		if c.IntN(3) == 0 {
+			u.repo.rewrite(c.w.now)
+		}
+	case 13:
+		u.excluded[name] = "not targeted"
+		if c.IntN(3) > 0 {
+			delete(u.bds, name)
+		}
+	case 14:
+		c.w.relabel(name, "")
 	case 11:
 		if b := u.bds[name]; b != nil {
 			b.stuck = c.IntN(3) == 0

@@ -27,7 +27,7 @@ func inBubble(t *testing.T, f func(*testing.T, *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
 		w, created := shop(t, time.Now().UTC())
 		x := &fixture{t: t, store: newMemory(t), ports: newPorts(t, w)}
-		x.store.create(shop1, time.Now().UTC(), created)
+		x.store.create(shop1, time.Now().UTC(), "ann", created)
 		f(t, x)
 	})
 }
