@@ -147,11 +147,10 @@ func (st *StepState) nextNonce() int64 {
 
 // publishing sees the attempt on the branch, by whatever survey shows it.
 func (t *turn) publishing(st *StepState) {
-	v := st.Survey
-	if v != nil && v.Commit != "" && (v.Nonce == st.Attempt.Nonce || v.Superseded != nil) {
-		t.emit(Published{Ref: st.ref(), Commit: v.Commit})
+	if st.arrived() {
+		t.emit(Published{Ref: st.ref(), Commit: st.Survey.Commit})
 		t.all[st] = true
-		t.ask(Action{Kind: ActHint, Ring: st.Ring, Items: []Item{t.item(st)}, Commit: v.Tip, Reason: "Fleet need not wait for its next poll"})
+		t.ask(Action{Kind: ActHint, Ring: st.Ring, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
 		return
 	}
 	if t.s.Failure != nil && st.Pushes == 0 && !t.isPending(st, ActPublish) {
@@ -159,6 +158,12 @@ func (t *turn) publishing(st *StepState) {
 		return
 	}
 	t.overdue(st)
+}
+
+// arrived reports whether the last survey found the attempt on the branch.
+func (st *StepState) arrived() bool {
+	v := st.Survey
+	return st.Phase == StepPublishing && v != nil && v.Commit != "" && (v.Nonce == st.Attempt.Nonce || v.Superseded != nil)
 }
 
 // overdue fails a step that could not be read or published in time. A push

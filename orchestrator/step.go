@@ -204,6 +204,11 @@ func (t *turn) cancel() {
 			return
 		}
 	}
+	for _, st := range t.s.Steps {
+		if st.arrived() {
+			t.emit(Published{Ref: st.ref(), Commit: st.Survey.Commit})
+		}
+	}
 	t.end(Cancelled, nil)
 }
 
