@@ -204,7 +204,7 @@ func viewRollout(s *orchestrator.State, l *orchestrator.Lease, now time.Time) ro
 }
 
 func viewStep(st *orchestrator.StepState, now time.Time) stepView {
-	v := stepView{Ring: st.Ring, Service: st.Target.Service, Wave: st.Wave, Phase: phaseWord(st), Reason: st.Explain(now),
+	v := stepView{Ring: st.Ring, Service: st.Target.Service, Wave: st.Wave, Phase: phaseWord(st), Reason: stepReason(st, now),
 		From: fromVersion(st), To: st.To, Commit: st.Attempt.Commit, StartedAt: instant(st.StartedAt), FinishedAt: instant(st.FinishedAt),
 		Clusters: []stepClusterView{}}
 	for _, name := range clustersOf(st) {
@@ -212,6 +212,14 @@ func viewStep(st *orchestrator.StepState, now time.Time) stepView {
 		v.Clusters = append(v.Clusters, stepClusterView{Name: name, Phase: string(c.Phase), Reason: c.Reason, Since: instant(c.Since)})
 	}
 	return v
+}
+
+// stepReason is why the step stands where it stands.
+func stepReason(st *orchestrator.StepState, now time.Time) string {
+	if st.Phase == orchestrator.StepWaiting && len(st.Needs) == 0 {
+		return "waiting for the rollout to start"
+	}
+	return st.Explain(now)
 }
 
 // phaseWord is the step's phase as people see it.

@@ -99,11 +99,16 @@ func ending(s *orchestrator.State) error {
 	if s.Failure == nil {
 		return e
 	}
-	e.code, e.hint = string(s.Failure.Code), s.Failure.Hint
+	e.code, e.hint = string(s.Failure.Code), cmpHint(s.Failure.Hint, again(s))
 	if s.Failure.Code == orchestrator.CodeClaimed || s.Failure.Code == orchestrator.CodeManual {
 		e.exit = exitConflict
 	}
 	return e
+}
+
+// again is what to do after a failure that has no remedy of its own.
+func again(s *orchestrator.State) string {
+	return fmt.Sprintf("\"rollout show %s\" shows the clusters; \"rollout create %s %s\" tries again once it is repaired", s.ID, s.Scope.App, s.Rings[0])
 }
 
 // lineSink prints an event a line.

@@ -28,10 +28,10 @@ func resolve(ctx context.Context, db *store.DB, ref string, latest bool) (orches
 	if err != nil {
 		return "", unknownRef(ctx, db, ref, err)
 	}
-	return newest(ctx, db, store.Filter{App: a.Name, Ring: rings.RingName(ring), Live: true}, ref, latest)
+	return newest(ctx, db, store.Filter{App: a.Name, Ring: rings.RingName(ring), Live: true}, latest)
 }
 
-func newest(ctx context.Context, db *store.DB, f store.Filter, ref string, latest bool) (orchestrator.ID, error) {
+func newest(ctx context.Context, db *store.DB, f store.Filter, latest bool) (orchestrator.ID, error) {
 	page, err := db.Rollouts(ctx, f)
 	if err != nil {
 		return "", err
@@ -41,28 +41,35 @@ func newest(ctx context.Context, db *store.DB, f store.Filter, ref string, lates
 		return page.Rollouts[0].ID, nil
 	case 0:
 	default:
-		return "", ambiguous(ref, page.Rollouts)
+		return "", ambiguous(meant(f), page.Rollouts)
 	}
 	hint := fmt.Sprintf("\"rollout history %s\" shows those that have ended", f.App)
 	if !latest {
-		return "", notFound(hint, "%s: no rollout of it is live", ref)
+		return "", notFound(hint, "%s: no rollout is live", meant(f))
 	}
 	f.Live, f.Limit = false, 1
 	if page, err = db.Rollouts(ctx, f); err != nil {
 		return "", err
 	}
 	if len(page.Rollouts) == 0 {
-		return "", notFound(fmt.Sprintf("\"rollout create %s RING\" starts one", f.App), "%s: nothing of it has been rolled out yet", ref)
+		return "", notFound(fmt.Sprintf("\"rollout create %s RING\" starts one", f.App), "%s: nothing has been rolled out yet", meant(f))
 	}
 	return page.Rollouts[0].ID, nil
 }
 
-func ambiguous(ref string, live []store.Summary) error {
+func meant(f store.Filter) string {
+	if f.Ring != "" {
+		return fmt.Sprintf("ring %q of application %q", f.Ring, f.App)
+	}
+	return fmt.Sprintf("application %q", f.App)
+}
+
+func ambiguous(what string, live []store.Summary) error {
 	var ids []string
 	for _, r := range live {
 		ids = append(ids, fmt.Sprintf("%s (%s)", r.ID, join(r.Rings)))
 	}
-	return &usageError{what: fmt.Sprintf("%s: several rollouts of it are live: %s", ref, strings.Join(ids, ", ")), hint: "name one of them"}
+	return &usageError{what: fmt.Sprintf("%s: several rollouts are live: %s", what, strings.Join(ids, ", ")), hint: "name one of them"}
 }
 
 // unknownRef says that the word is neither a rollout nor an application.

@@ -59,7 +59,7 @@ func stepWords(s *orchestrator.State, e orchestrator.Event) string {
 }
 
 func clusterTurnedWords(s *orchestrator.State, b orchestrator.ClusterTurned) string {
-	if !b.Expected && b.Phase != orchestrator.ClusterLeft {
+	if b.Phase == orchestrator.ClusterWaiting || !b.Expected && b.Phase != orchestrator.ClusterLeft {
 		return ""
 	}
 	words := fmt.Sprintf("%s: %s %s", b.Service, b.Cluster, b.Phase)

@@ -46,7 +46,7 @@ func load(ctx context.Context, db *store.DB, ref string) (*orchestrator.State, *
 }
 
 func (p *program) frame(l *orchestrator.Lease) frame {
-	return frame{style: p.style(p.stdout), now: p.now(), stamp: p.when, driver: p.driverWords(viewDriver(l, p.now())), clusters: 20}
+	return frame{style: p.style(p.stdout), now: p.now(), relative: p.terminal, driver: p.driverWords(viewDriver(l, p.now())), clusters: 20}
 }
 
 func printLines(w io.Writer, lines []string) error {

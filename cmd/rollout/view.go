@@ -19,7 +19,7 @@ import (
 type frame struct {
 	style         style
 	now           time.Time
-	stamp         func(time.Time) string
+	relative      bool   // times as distances from now
 	driver        string // who drives, "" if that is not to be said
 	width, height int    // 0: no limit
 	clusters      int    // of a step at most; 0: all
@@ -41,7 +41,7 @@ func (f frame) render(s *orchestrator.State) []string {
 }
 
 func (f frame) head(s *orchestrator.State) []string {
-	words := []string{string(s.ID), join(s.Rings), f.phase(s.Phase), "started " + f.stamp(s.StartedAt) + " by " + s.StartedBy}
+	words := []string{string(s.ID), join(s.Rings), f.phase(s.Phase), "started " + f.when(s.StartedAt) + " by " + s.StartedBy}
 	if !s.FinishedAt.IsZero() {
 		words = append(words, "took "+orchestrator.Duration(s.FinishedAt.Sub(s.StartedAt)))
 	}
@@ -71,7 +71,7 @@ func (f frame) phase(p orchestrator.Phase) string {
 }
 
 func (f frame) step(st *orchestrator.StepState) []string {
-	line := fmt.Sprintf("    %s %-12s %-22s %s", f.mark(st.Phase), st.Target.Service, change(st), f.stepPhase(st))
+	line := fmt.Sprintf("    %s %-12s %-16s %s", f.mark(st.Phase), st.Target.Service, change(st), f.stepPhase(st))
 	if st.Attempt.Commit != "" {
 		line += "  commit " + short(st.Attempt.Commit)
 	}
@@ -101,6 +101,10 @@ func (f frame) stepWords(st *orchestrator.StepState) string {
 		return fmt.Sprintf("%d of %d clusters ready", st.Counts[orchestrator.ClusterReady], expected(st))
 	case orchestrator.StepFailed:
 		return ""
+	case orchestrator.StepWaiting:
+		if len(st.Needs) == 0 {
+			return "" // for the rollout to start
+		}
 	}
 	return firstLine(st.Explain(f.now))
 }
@@ -128,7 +132,7 @@ func (f frame) mark(p orchestrator.StepPhase) string {
 }
 
 func (f frame) stepPhase(st *orchestrator.StepState) string {
-	word := phaseWord(st)
+	word := fmt.Sprintf("%-10s", phaseWord(st))
 	switch st.Phase {
 	case orchestrator.StepDone:
 		return f.style.good(word)
@@ -152,7 +156,7 @@ func (f frame) clusterLines(st *orchestrator.StepState) []string {
 	var out []string
 	for _, name := range names {
 		c := st.Clusters[name]
-		line := fmt.Sprintf("        %-16s %-9s since %s", name, f.clusterPhase(c.Phase), f.stamp(c.Since))
+		line := fmt.Sprintf("        %-16s %s %s", name, f.clusterPhase(c.Phase), f.since(c.Since))
 		if c.Reason != "" && c.Phase != orchestrator.ClusterReady {
 			line += "  " + firstLine(c.Reason)
 		}
@@ -162,6 +166,21 @@ func (f frame) clusterLines(st *orchestrator.StepState) []string {
 		out = append(out, f.style.dim(fmt.Sprintf("        and %d more", rest)))
 	}
 	return out
+}
+
+// since is how long it has been so: "for 8s" on a terminal, else since when.
+func (f frame) since(t time.Time) string {
+	if f.relative {
+		return "for " + orchestrator.Duration(f.now.Sub(t))
+	}
+	return "since " + stamp(t)
+}
+
+func (f frame) when(t time.Time) string {
+	if f.relative {
+		return ago(t, f.now)
+	}
+	return stamp(t)
 }
 
 // clustersOf are the clusters that count for the step, or did, sorted.
