@@ -55,7 +55,7 @@ type Item struct {
 	// searched, and the lineage begins there.
 	Commit string `json:"commit,omitempty"`
 	// Labels are set by the fold: the commits on Fleet's objects, at the time
-	// of asking, that nobody had placed yet.
+	// of asking, that are not known to be older than the attempt's.
 	Labels []string `json:"labels,omitempty"`
 }
 
