@@ -130,6 +130,7 @@ type change struct {
 	from, to rings.Version
 }
 
+// String is the change as a subject line says it.
 func (c change) String() string {
 	switch {
 	case c.from == c.to:

@@ -40,8 +40,8 @@
 // commits and all of it), once: the mirror keeps it. A survey with a question
 // goes as far as it takes to find the base, or to know that the tip does not
 // descend from it. A survey without one stops at 500 commits: then Commit is
-// the oldest commit that is known to hold the file as it is, and Author and At
-// are empty, because who wrote it is not known.
+// the oldest commit that is known to hold the file as it is, At its time, and
+// Author is "unknown", because whoever made it may not have touched the file.
 //
 // # What touches a service
 //

@@ -135,7 +135,7 @@ func (r *remote) fromWords(words string) *Error {
 		"not authorized to write", "access denied", "permission to", "insufficient permission", "not allowed to upload"):
 		return r.denied(words)
 	case containsAny(low, "repository not found", "does not appear to be a git repository", "no such repository",
-		"repository does not exist", "could not be found", "no such file or directory"):
+		"repository does not exist", "could not be found"):
 		return r.absent(words)
 	}
 	return nil

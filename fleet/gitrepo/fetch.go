@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,13 +48,33 @@ func (m *mirror) follow(ctx context.Context, tip plumbing.Hash) error {
 		return err
 	}
 	if m.store.HasEncodedObject(tip) != nil {
-		o := order{wants: []plumbing.Hash{tip}, haves: []plumbing.Hash{m.tip}, noBlobs: m.leavesBlobs()}
+		o := order{wants: []plumbing.Hash{tip}, haves: m.haves(), noBlobs: m.leavesBlobs()}
 		if err := m.pull(ctx, o); err != nil {
 			return err
 		}
 	}
 	return m.moveTo(tip)
 }
+
+// haves are the tip and some commits before it, so that a server that forgot
+// the tip, after a forced push, still finds what we have in common.
+func (m *mirror) haves() []plumbing.Hash {
+	var out []plumbing.Hash
+	for h := m.tip; len(out) < maxHaves; {
+		n, err := m.node(h)
+		if err != nil {
+			break // a cut
+		}
+		out = append(out, h)
+		if len(n.parents) == 0 {
+			break
+		}
+		h = n.parents[0]
+	}
+	return out
+}
+
+const maxHaves = 32
 
 // upload opens git-upload-pack, once a call.
 func (m *mirror) upload(ctx context.Context) error {
@@ -101,12 +122,12 @@ func (m *mirror) noBranch() error {
 
 // partial reports whether the server leaves blobs out and hands them in later.
 func (m *mirror) partial() bool {
-	return m.adv.Capabilities.Supports(capability.Filter) && m.handsOut()
+	return m.offers(capability.Filter) && m.handsOut()
 }
 
 // handsOut reports whether the server gives any object by its name.
 func (m *mirror) handsOut() bool {
-	return m.adv.Capabilities.Supports(capability.AllowReachableSHA1InWant)
+	return m.offers(capability.AllowReachableSHA1InWant)
 }
 
 // leavesBlobs is partial for a mirror that exists.
@@ -124,22 +145,8 @@ type order struct {
 func (m *mirror) pull(ctx context.Context, o order) error {
 	req := packp.NewUploadPackRequestFromCapabilities(m.adv.Capabilities)
 	req.Wants, req.Haves = o.wants, o.haves
-	set := []capability.Capability{capability.NoProgress}
-	if o.depth > 0 && m.adv.Capabilities.Supports(capability.Shallow) {
-		req.Depth, req.Shallows = packp.DepthCommits(o.depth), o.cuts
-		set = append(set, capability.Shallow)
-	}
-	if o.noBlobs {
-		req.Filter = packp.FilterBlobNone()
-		set = append(set, capability.Filter)
-	}
-	for _, c := range set {
-		if !m.adv.Capabilities.Supports(c) {
-			continue
-		}
-		if err := req.Capabilities.Set(c); err != nil {
-			return fmt.Errorf("fetch: %w", err)
-		}
+	if err := m.shape(req, o); err != nil {
+		return err
 	}
 	res, err := m.link.upload(ctx, req)
 	if errors.Is(err, transport.ErrEmptyUploadPackRequest) {
@@ -154,12 +161,7 @@ func (m *mirror) pull(ctx context.Context, o order) error {
 // keep stores a pack and the new limits of the history.
 func (m *mirror) keep(req *packp.UploadPackRequest, res *packp.UploadPackResponse) error {
 	words := &tail{}
-	d := sideband.NewDemuxer(sideband.Sideband64k, res)
-	if !req.Capabilities.Supports(capability.Sideband64k) {
-		d = sideband.NewDemuxer(sideband.Sideband, res)
-	}
-	d.Progress = words
-	err := packfile.UpdateObjectStorage(m.store, d)
+	err := packfile.UpdateObjectStorage(m.store, demux(req, res, words))
 	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
 		if w := words.String(); w != "" {
 			err = fmt.Errorf("%w (%s)", err, oneLine(w))
@@ -170,6 +172,44 @@ func (m *mirror) keep(req *packp.UploadPackRequest, res *packp.UploadPackRespons
 		return nil
 	}
 	return m.reshallow(res.ShallowUpdate)
+}
+
+// shape sets a request's depth and filter, as far as the server has them.
+func (m *mirror) shape(req *packp.UploadPackRequest, o order) error {
+	set := []capability.Capability{capability.NoProgress}
+	if o.depth > 0 && m.offers(capability.Shallow) {
+		req.Depth, req.Shallows = packp.DepthCommits(o.depth), o.cuts
+		set = append(set, capability.Shallow)
+	}
+	if o.noBlobs {
+		req.Filter = packp.FilterBlobNone()
+		set = append(set, capability.Filter)
+	}
+	set = slices.DeleteFunc(set, func(c capability.Capability) bool { return !m.offers(c) })
+	for _, c := range set {
+		if err := req.Capabilities.Set(c); err != nil {
+			return fmt.Errorf("fetch: %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *mirror) offers(c capability.Capability) bool { return m.adv.Capabilities.Supports(c) }
+
+// demux takes the pack out of the answer, and the server's words. A server
+// without side bands sends nothing but the pack.
+func demux(req *packp.UploadPackRequest, res io.Reader, words io.Writer) io.Reader {
+	kind := sideband.Sideband64k
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+	case req.Capabilities.Supports(capability.Sideband):
+		kind = sideband.Sideband
+	default:
+		return res
+	}
+	d := sideband.NewDemuxer(kind, res)
+	d.Progress = words
+	return d
 }
 
 // reshallow writes the file `shallow`, for git's own commands: we look for

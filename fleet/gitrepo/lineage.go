@@ -11,9 +11,13 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// slack is how far clocks of people who commit may be apart. What lies further
-// behind a commit than this cannot descend from it.
-const slack = 24 * time.Hour
+// slack is how far the clocks of people who commit may be apart: what is older
+// than a commit by more than this does not descend from it. As clocks can be
+// worse, a search goes on for slop more commits in a row.
+const (
+	slack = 24 * time.Hour
+	slop  = 32
+)
 
 // errNoHistory: a commit cannot be placed by all the history there is.
 var errNoHistory = errors.New("not in the branch's history")
@@ -45,18 +49,27 @@ func (m *mirror) history(ctx context.Context, start plumbing.Hash) ([]*node, err
 // try looks for start with the history at hand. Without nodes, open says that
 // it may still lie behind a cut.
 func (m *mirror) try(start plumbing.Hash) (nodes []*node, open bool, err error) {
-	var floor time.Time
-	if n, err := m.node(start); err == nil {
-		floor = n.at.Add(-slack)
-	}
-	w, err := m.walk(m.tip, floor)
-	if err != nil {
+	var first time.Time
+	n, err := m.node(start)
+	switch {
+	case err == nil:
+		first = n.at.Add(-slack)
+	case !errors.Is(err, plumbing.ErrObjectNotFound):
 		return nil, false, err
 	}
-	if w.seen[start] == nil {
-		return nil, w.cut, nil
+	for _, floor := range []time.Time{first, {}} { // the second time whatever the clocks say
+		w, err := m.walk(m.tip, floor)
+		if err != nil {
+			return nil, false, err
+		}
+		if w.seen[start] != nil {
+			return w.from(start), false, nil
+		}
+		if w.cut && floor.Equal(first) {
+			return nil, true, nil
+		}
 	}
-	return w.from(start), false, nil
+	return nil, false, nil
 }
 
 // walked is a part of the graph of commits.
@@ -66,46 +79,39 @@ type walked struct {
 }
 
 // walk goes from a commit to its ancestors, as far as they are here and not
-// older than the floor.
+// behind slop commits that are older than the floor.
 func (m *mirror) walk(from plumbing.Hash, floor time.Time) (*walked, error) {
+	type stop struct {
+		*node
+		old int // commits below the floor in a row
+	}
+	first, err := m.node(from)
+	if err != nil {
+		return nil, err
+	}
 	w := &walked{seen: map[plumbing.Hash]*node{}}
-	queue := []plumbing.Hash{from}
+	queue := []stop{{node: first}}
 	for len(queue) > 0 {
-		h := queue[0]
+		at := queue[0]
 		queue = queue[1:]
-		if w.seen[h] != nil {
+		if w.seen[at.hash] != nil {
 			continue
 		}
-		n, err := m.node(h)
+		w.seen[at.hash] = at.node
+		here, cut, err := m.parents(at.node)
 		if err != nil {
 			return nil, err
 		}
-		w.seen[h] = n
-		if n.at.Before(floor) {
+		if !at.at.Before(floor) {
+			at.old, w.cut = 0, w.cut || cut
+		} else if at.old++; at.old > slop {
 			continue
 		}
-		if m.isCut(n) {
-			w.cut = true
-		}
-		for _, p := range n.parents {
-			if m.has(p) {
-				queue = append(queue, p)
-			}
+		for _, p := range here {
+			queue = append(queue, stop{p, at.old})
 		}
 	}
 	return w, nil
-}
-
-// isCut reports whether a parent of the commit is not here, and notes it for
-// deepen.
-func (m *mirror) isCut(n *node) bool {
-	for _, p := range n.parents {
-		if !m.has(p) {
-			m.cuts[n.hash] = true
-			return true
-		}
-	}
-	return false
 }
 
 // from returns start and what descends from it, parents before children; of
@@ -118,14 +124,7 @@ func (w *walked) from(start plumbing.Hash) []*node {
 		}
 	}
 	in := descendants(start, children)
-	waits := map[plumbing.Hash]int{}
-	for h := range in {
-		for _, p := range w.seen[h].parents {
-			if in[p] {
-				waits[h]++
-			}
-		}
-	}
+	waits := w.waits(in)
 	out, ready := make([]*node, 0, len(in)), &byAge{w.seen[start]}
 	for ready.Len() > 0 {
 		n := heap.Pop(ready).(*node)
@@ -133,6 +132,19 @@ func (w *walked) from(start plumbing.Hash) []*node {
 		for _, c := range children[n.hash] {
 			if waits[c.hash]--; waits[c.hash] == 0 {
 				heap.Push(ready, c)
+			}
+		}
+	}
+	return out
+}
+
+// waits counts for each commit the parents that come before it.
+func (w *walked) waits(in map[plumbing.Hash]bool) map[plumbing.Hash]int {
+	out := map[plumbing.Hash]int{}
+	for h := range in {
+		for _, p := range w.seen[h].parents {
+			if in[p] {
+				out[h]++
 			}
 		}
 	}
@@ -216,7 +228,8 @@ func (m *mirror) blame(h plumbing.Hash, key func(*node) (string, error)) (*node,
 			return nil, false, err
 		}
 		if next == nil {
-			return n, !m.isCut(n), nil
+			_, cut, err := m.parents(n)
+			return n, !cut, err
 		}
 		n = next
 	}
@@ -224,14 +237,11 @@ func (m *mirror) blame(h plumbing.Hash, key func(*node) (string, error)) (*node,
 
 // sameParent returns the first parent with the key, nil when there is none.
 func (m *mirror) sameParent(n *node, want string, key func(*node) (string, error)) (*node, error) {
-	for _, h := range n.parents {
-		if !m.has(h) {
-			continue
-		}
-		p, err := m.node(h)
-		if err != nil {
-			return nil, err
-		}
+	here, _, err := m.parents(n)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range here {
 		got, err := key(p)
 		if err != nil {
 			return nil, err

@@ -60,7 +60,7 @@ func (m *mirror) run(ctx context.Context, f func(*mirror) error) error {
 func (m *mirror) open(ctx context.Context) error {
 	m.forget()
 	if m.load() == nil && !m.scattered() {
-		return nil
+		return m.sweep(filepath.Join(m.dir, "objects", "pack", "tmp_pack_*"))
 	}
 	m.forget()
 	return m.clone(ctx)
@@ -114,7 +114,7 @@ func (m *mirror) scattered() bool {
 // complete, so that a kill leaves nothing that looks like a mirror.
 func (m *mirror) clone(ctx context.Context) error {
 	kept := m.keepsBlobs()
-	if err := m.sweep(); err != nil {
+	if err := m.sweep(filepath.Join(filepath.Dir(m.dir), m.tmpPrefix()+"*")); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(m.dir), m.tmpPrefix())
@@ -183,14 +183,15 @@ func (m *mirror) tmpPrefix() string {
 	return strings.TrimSuffix(filepath.Base(m.dir), ".git") + ".tmp-"
 }
 
-// sweep removes what killed clones left. The lock is ours, so nobody is at it.
-func (m *mirror) sweep() error {
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(m.dir), m.tmpPrefix()+"*"))
+// sweep removes what killed clones and fetches left. The lock is ours, so
+// nobody is at it.
+func (m *mirror) sweep(pattern string) error {
+	left, err := filepath.Glob(pattern)
 	if err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
-	for _, dir := range left {
-		if err := os.RemoveAll(dir); err != nil {
+	for _, name := range left {
+		if err := os.RemoveAll(name); err != nil {
 			return fmt.Errorf("mirror: %w", err)
 		}
 	}

@@ -22,14 +22,18 @@ type node struct {
 	author  string
 }
 
-// node reads a commit, plumbing.ErrObjectNotFound when it is not here.
+// node reads a commit, plumbing.ErrObjectNotFound when it is not here and
+// errBroken when it cannot be read.
 func (m *mirror) node(h plumbing.Hash) (*node, error) {
 	if n, ok := m.commits[h]; ok {
 		return n, nil
 	}
 	c, err := object.GetCommit(m.store, h)
-	if err != nil {
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, fmt.Errorf("commit %s: %w", h, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: commit %s: %w", errBroken, h, err)
 	}
 	n := &node{hash: h, tree: c.TreeHash, parents: c.ParentHashes, at: c.Committer.When,
 		author: fmt.Sprintf("%s <%s>", c.Author.Name, c.Author.Email)}
@@ -37,10 +41,21 @@ func (m *mirror) node(h plumbing.Hash) (*node, error) {
 	return n, nil
 }
 
-// has reports whether a commit is here.
-func (m *mirror) has(h plumbing.Hash) bool {
-	_, err := m.node(h)
-	return err == nil
+// parents returns the parents that are here. A commit of which one is not is
+// a cut, which is noted for deepen.
+func (m *mirror) parents(n *node) (here []*node, cut bool, err error) {
+	for _, h := range n.parents {
+		p, err := m.node(h)
+		switch {
+		case errors.Is(err, plumbing.ErrObjectNotFound):
+			cut, m.cuts[n.hash] = true, true
+		case err != nil:
+			return nil, false, err
+		default:
+			here = append(here, p)
+		}
+	}
+	return here, cut, nil
 }
 
 // read returns an object's content, fetching it when it was left out.
@@ -53,14 +68,17 @@ func (m *mirror) read(ctx context.Context, h plumbing.Hash) ([]byte, error) {
 		o, err = m.store.EncodedObject(plumbing.AnyObject, h)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("object %s: %w", h, err)
+		return nil, fmt.Errorf("%w: object %s: %w", errBroken, h, err)
 	}
 	r, err := o.Reader()
 	if err != nil {
-		return nil, fmt.Errorf("object %s: %w", h, err)
+		return nil, fmt.Errorf("%w: object %s: %w", errBroken, h, err)
 	}
 	b, err := io.ReadAll(r)
-	return b, errors.Join(err, r.Close())
+	if err = errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("%w: object %s: %w", errBroken, h, err)
+	}
+	return b, nil
 }
 
 // entry is a line of a tree. The zero entry is one that is not there.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func pause(ctx context.Context, try int) error {
 		return nil
 	}
 	d := 20 * time.Millisecond << min(try, 6)
-	t := time.NewTimer(d/2 + time.Duration(time.Now().UnixNano())%(d/2))
+	t := time.NewTimer(d/2 + rand.N(d/2))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -254,19 +255,22 @@ func (m *mirror) unanswered(ctx context.Context, err error, words string) error 
 
 // verdict names the server's report on a push.
 func (m *mirror) verdict(report *packp.ReportStatus, words string) error {
-	status := ""
-	for _, s := range report.CommandStatuses {
-		if s.Status != "ok" {
-			status = s.Status
-		}
-	}
-	if report.UnpackStatus != "ok" {
-		status = "unpack " + report.UnpackStatus
-	}
-	if status == "" && len(report.CommandStatuses) == 1 {
+	status := statusOf(report)
+	if status == "ok" {
 		return nil
 	}
 	return m.rejected(status, words)
+}
+
+// statusOf is what the report says of our one command, or of the pack.
+func statusOf(report *packp.ReportStatus) string {
+	switch {
+	case report.UnpackStatus != "ok":
+		return "unpack " + report.UnpackStatus
+	case len(report.CommandStatuses) != 1:
+		return fmt.Sprintf("a report on %d commands instead of one", len(report.CommandStatuses))
+	}
+	return report.CommandStatuses[0].Status
 }
 
 func (m *mirror) rejected(status, words string) error {

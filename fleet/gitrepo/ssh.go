@@ -46,6 +46,9 @@ func (l *sshLink) refs(ctx context.Context, service string) (*packp.AdvRefs, err
 	if err := l.connect(ctx); err != nil {
 		return nil, err
 	}
+	if old := l.open[service]; old != nil {
+		_ = old.session.Close() // servers allow few at a time
+	}
 	s, err := l.start(service)
 	if err != nil {
 		return nil, err

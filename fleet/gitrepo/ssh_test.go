@@ -34,6 +34,12 @@ type sshd struct {
 	cut      bool // ends the connection when a push was received
 }
 
+func (d *sshd) set(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
+
 func newKey(t testing.TB) (ed25519.PrivateKey, ssh.Signer) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -104,6 +110,8 @@ func (d *sshd) serve(conn net.Conn, s *site) {
 		return
 	}
 	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		if string(key.Marshal()) != string(d.client.Marshal()) {
 			return nil, fmt.Errorf("unknown key")
 		}
@@ -256,7 +264,7 @@ func TestPublisher_ssh_refused(t *testing.T) {
 	})
 	t.Run("read-only key", func(t *testing.T) {
 		s, d, j := setup(t)
-		d.readOnly = true
+		d.set(func() { d.readOnly = true })
 		refused(t, s.publisher().Publish(t.Context(), j), orchestrator.Refused, orchestrator.CodeDenied, "marked as read only")
 	})
 	t.Run("no repository", func(t *testing.T) {
@@ -271,16 +279,14 @@ func TestPublisher_ssh_refused(t *testing.T) {
 	})
 	t.Run("hang", func(t *testing.T) {
 		s, d, j := setup(t)
-		d.mute = true
+		d.set(func() { d.mute = true })
 		refused(t, s.publisher().Survey(within(t, 200*time.Millisecond), j), orchestrator.Unreachable, orchestrator.CodeUnreach, "deadline")
 	})
 	t.Run("lost answer", func(t *testing.T) {
 		s, d, j := setup(t)
-		d.cut = true
+		d.set(func() { d.cut = true })
 		refused(t, s.publisher().Publish(t.Context(), j), orchestrator.Unknown, "", "answer was lost")
-		d.mu.Lock()
-		d.cut = false
-		d.mu.Unlock()
+		d.set(func() { d.cut = false })
 		if got := ok(t, s.publisher().Survey(t.Context(), j)); got.Commit != s.tip() || s.count() != "2" {
 			t.Errorf("%+v, %s commits", got, s.count())
 		}
@@ -292,7 +298,7 @@ func TestPublisher_ssh_agentAndConfig(t *testing.T) {
 	s := newSite(t, "fleet.yaml", fleetYAML)
 	d := s.overSSH()
 	private, signer := newKey(t)
-	d.client = signer.PublicKey()
+	d.set(func() { d.client = signer.PublicKey() })
 	ring := agent.NewKeyring()
 	if err := ring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
 		t.Fatal(err)

@@ -211,3 +211,20 @@ func TestPublisher_servers(t *testing.T) {
 		})
 	}
 }
+
+// A commit on the way to the base whose clock was years behind hides nothing.
+func TestPublisher_Survey_wrongClock(t *testing.T) {
+	s := newSite(t, "fleet.yaml", fleetYAML)
+	p, base := s.publisher(), s.tip()
+	ok(t, p.Survey(t.Context(), s.job(orchestrator.Item{Service: "db"})))
+	s.write("fleet.yaml", says("v2", 1))
+	s.date = "2001-01-01T00:00:00Z"
+	ours := s.commit("ours", "docs", "1")
+	s.commit("elsewhere", "docs", "2")
+	s.date = ""
+	s.commit("elsewhere", "docs", "3")
+	got := ok(t, p.Survey(t.Context(), s.job(item("db", "v2", 1, base))))
+	if got.Rewritten || got.Commit != ours || len(got.Lineage) != 3 {
+		t.Errorf("%+v", got)
+	}
+}
