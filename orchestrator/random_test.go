@@ -65,6 +65,7 @@ func playAtRandom(t *testing.T, seed uint64) *orchestrator.State {
 	created := c.build(t)
 	p := newPlayer(t, c.w, created)
 	c.p = p
+	p.check.steps1in, p.check.count = 3, int(seed)
 	var log []string
 	p.told = func(d orchestrator.Decision) {
 		for _, e := range d.Events {
