@@ -94,7 +94,7 @@ var rules = []rule{
 	{store.ErrCorrupt, exitUnexpected, "store-corrupt", "\"rollout store check\" says what is wrong; put a backup in its place, or name another with --store"},
 	{store.ErrEnded, exitConflict, "ended", "\"rollout history\" shows how it ended"},
 	{rings.ErrCycle, exitInvalid, "cycle", "leave one of these dependencies out"},
-	{rings.ErrExists, exitConflict, "exists", ""},
+	{rings.ErrExists, exitConflict, "exists", "choose another name, or go on with the one that is there"},
 	{rings.ErrInUse, exitConflict, "in-use", ""},
 	{rings.ErrUnknown, exitNotFound, "not-found", ""},
 	{orchestrator.ErrNotFound, exitNotFound, "not-found", "\"rollout history\" shows the rollouts that there are"},
@@ -178,7 +178,7 @@ func cmpHint(hints ...string) string {
 // listCommands say how to list what a name of a kind may be.
 var listCommands = map[string]string{
 	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP",
-	"rollout": "rollout history", "cluster": "rollout cluster list",
+	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list",
 }
 
 func unknownHint(err error) string {
@@ -200,7 +200,7 @@ func (p *program) report(err error) int {
 	case "json", "jsonl", "yaml":
 		p.reportData(err, v)
 	default:
-		p.say("%s", p.style(p.stderr).bad("error: ")+err.Error())
+		p.say("%s", p.style(p.errTerminal).bad("error: ")+err.Error())
 		if v.hint != "" {
 			p.say("hint: %s", v.hint)
 		}

@@ -133,7 +133,9 @@ func (j eventSink) event(s *orchestrator.State, e orchestrator.Event) error {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(j.stdout).Encode(v)
+	encoder := json.NewEncoder(j.stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
 }
 
 func (eventSink) look(*orchestrator.State, *orchestrator.Lease) error { return nil }

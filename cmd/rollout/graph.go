@@ -6,8 +6,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/dominikbraun/graph"
-	"github.com/dominikbraun/graph/draw"
 	"github.com/urfave/cli/v2"
 
 	"rollout/rings"
@@ -46,7 +44,8 @@ func (p *program) runServiceGraph(ctx context.Context, app rings.AppName) error 
 		}
 		switch p.flags.output {
 		case "dot":
-			return drawDot(p.stdout, v)
+			_, err := io.WriteString(p.stdout, drawDot(v))
+			return err
 		case "svg":
 			_, err := io.WriteString(p.stdout, drawSVG(v))
 			return err
@@ -83,21 +82,20 @@ func viewGraph(a *rings.Application) (graphView, error) {
 	return v, nil
 }
 
-func drawDot(w io.Writer, v graphView) error {
-	g := graph.New(graph.StringHash, graph.Directed())
+// drawDot writes the graph in the order of the waves, so that the same graph
+// is always the same text.
+func drawDot(v graphView) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "strict digraph %q {\n\trankdir=LR\n", v.App)
 	for _, wave := range v.Waves {
 		for _, name := range wave {
-			if err := g.AddVertex(string(name)); err != nil {
-				return fmt.Errorf("draw %q: %w", name, err)
-			}
+			fmt.Fprintf(&b, "\t%q\n", name)
 		}
 	}
 	for _, e := range v.Edges {
-		if err := g.AddEdge(string(e.DependsOn), string(e.Service)); err != nil {
-			return fmt.Errorf("draw %q: %w", e.Service, err)
-		}
+		fmt.Fprintf(&b, "\t%q -> %q\n", e.DependsOn, e.Service)
 	}
-	return draw.DOT(g, w, draw.GraphAttribute("rankdir", "LR"))
+	return b.String() + "}\n"
 }
 
 // The drawing has a column for each wave.

@@ -26,20 +26,19 @@ func (s *session) handOver(ctx context.Context, id orchestrator.ID, background b
 	if words := s.takenOver(ctx, id, takeoverWait, nil); words != "" {
 		return words, nil
 	}
-	goOn := fmt.Sprintf("\"rollout watch %s\" or \"rollout run\" goes on with it", id)
 	if !background {
-		return "nobody drives " + string(id) + " now; " + goOn, nil
+		return undrivenHint(id), nil
 	}
 	logFile := s.db.Path() + ".log"
 	exited, err := s.startRun(logFile)
 	if err != nil {
-		return "", fmt.Errorf("nobody drives %s now; %s: start a background process: %w", id, goOn, err)
+		return "", fmt.Errorf("%s: start a background process: %w", undrivenHint(id), err)
 	}
 	if words := s.takenOver(ctx, id, startWait, exited); words != "" {
 		return words + ", log " + logFile, nil
 	}
-	return "", &commandError{exit: exitUnexpected, code: "unexpected", what: fmt.Sprintf("nobody drives %s now: the background process did not take it over", id),
-		hint: "see " + logFile + "; " + goOn}
+	return "", &commandError{exit: exitUnexpected, code: "unexpected", what: "the background process did not take it over; " + undrivenHint(id),
+		hint: "see " + logFile}
 }
 
 // takenOver waits until somebody else drives the rollout, or it has ended.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"rollout/orchestrator"
 	"rollout/rings"
 	"rollout/store"
 )
@@ -58,10 +59,14 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 	}
 	for _, v := range l.Items {
 		if v.Driver == nil || !v.Driver.Alive {
-			p.say("hint: nobody drives %s; \"rollout watch %s\" or \"rollout run\" goes on with it", v.ID, v.ID)
+			p.say("hint: %s", undrivenHint(v.ID))
 		}
 	}
 	return nil
+}
+
+func undrivenHint(id orchestrator.ID) string {
+	return fmt.Sprintf("nobody drives %s; \"rollout watch %s\" or \"rollout run\" goes on with it", id, id)
 }
 
 func (p *program) driverWords(d *driverView) string {
@@ -73,7 +78,7 @@ func (p *program) driverWords(d *driverView) string {
 	case d.Alive:
 		return fmt.Sprintf("process %d on %s", d.PID, d.Host)
 	case p.terminal:
-		return "nobody drives this since " + p.when(*d.Seen)
+		return "nobody for " + orchestrator.Duration(p.now().Sub(*d.Seen))
 	}
 	return "nobody since " + p.when(*d.Seen)
 }

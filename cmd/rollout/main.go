@@ -30,8 +30,9 @@ func hostEnvironment() environment {
 	host, _ := os.Hostname() // a host without a name is ""
 	return environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		terminal:  term.IsTerminal(int(os.Stdout.Fd())),
-		questions: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+		terminal:    term.IsTerminal(int(os.Stdout.Fd())),
+		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
+		questions:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 		size: func() (int, int) {
 			width, height, _ := term.GetSize(int(os.Stdout.Fd())) // 0 is no limit
 			return width, height

@@ -164,10 +164,10 @@ func instant(t time.Time) *time.Time {
 // the terminal need not be asked for its background.
 type style struct{ renderer *lipgloss.Renderer }
 
-func (p *program) style(w io.Writer) style {
-	r := lipgloss.NewRenderer(w)
+func (p *program) style(terminal bool) style {
+	r := lipgloss.NewRenderer(io.Discard)
 	r.SetColorProfile(termenv.Ascii)
-	if p.terminal && !p.flags.noColor && p.getenv("NO_COLOR") == "" {
+	if terminal && !p.flags.noColor && p.getenv("NO_COLOR") == "" {
 		r.SetColorProfile(termenv.ANSI)
 	}
 	return style{r}

@@ -24,6 +24,7 @@ type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	terminal       bool                       // stdout is one
+	errTerminal    bool                       // stderr is one
 	questions      bool                       // somebody can answer
 	size           func() (width, height int) // of the terminal; 0: no limit
 	getenv         func(string) string

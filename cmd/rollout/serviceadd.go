@@ -66,7 +66,7 @@ func checkService(a *rings.Application, s rings.Service) error {
 	}
 	for _, f := range fieldsOf(s) {
 		if fault := f.Check(); fault != nil && (fault.Code != fleetyaml.CodeRedeploys || !s.AcceptRedeploy) {
-			return fmt.Errorf("service %q: %w", s.Name, fault)
+			return invalid(fault.Hint, "service %q: %s", s.Name, fault.Msg)
 		}
 	}
 	with := *a

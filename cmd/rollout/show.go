@@ -46,7 +46,7 @@ func load(ctx context.Context, db *store.DB, ref string) (*orchestrator.State, *
 }
 
 func (p *program) frame(l *orchestrator.Lease) frame {
-	return frame{style: p.style(p.stdout), now: p.now(), relative: p.terminal, driver: p.driverWords(viewDriver(l, p.now())), clusters: 20}
+	return frame{style: p.style(p.terminal), now: p.now(), relative: p.terminal, driver: p.driverWords(viewDriver(l, p.now())), clusters: 20}
 }
 
 func printLines(w io.Writer, lines []string) error {
@@ -82,7 +82,7 @@ func (p *program) runExplain(ctx context.Context, ref string) error {
 				fmt.Fprintf(w, "hint: %s\n", v.Hint)
 			}
 			if !s.Phase.Ended() && (v.Driver == nil || !v.Driver.Alive) {
-				fmt.Fprintf(w, "hint: %s; \"rollout watch %s\" or \"rollout run\" goes on with it\n", p.driverWords(v.Driver), v.ID)
+				fmt.Fprintf(w, "hint: %s\n", undrivenHint(v.ID))
 			}
 			return nil
 		})

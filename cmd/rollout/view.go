@@ -53,7 +53,7 @@ func (f frame) head(s *orchestrator.State) []string {
 		out = append(out, "  link: "+s.Link)
 	}
 	if f.driver != "" && !s.Phase.Ended() {
-		out = append(out, "  driven by "+f.driver)
+		out = append(out, "  driver: "+f.driver)
 	}
 	return out
 }
@@ -113,6 +113,9 @@ func expected(st *orchestrator.StepState) int {
 	n := 0
 	for _, c := range st.Counts {
 		n += c
+	}
+	if st.Survey != nil {
+		n = max(n, len(st.Survey.Expected))
 	}
 	return n
 }
