@@ -12,6 +12,8 @@ import (
 	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rollout/rings"
@@ -65,9 +67,22 @@ func (w *wireCluster) cluster() Cluster {
 
 // SetLabels sets and removes labels of a cluster and returns it as it is then.
 // Labels that stand as wanted are no change, and no write. It refuses with a
-// [LabelsOwnedError] where Rancher would write its own back, and fails with a
-// conflict when the object changed at the same time: nothing was written then.
-func (m *Manager) SetLabels(ctx context.Context, name rings.ClusterName, set map[string]string, remove []string) (Cluster, error) {
+// [LabelsOwnedError] where Rancher would write its own back. Nothing is
+// written over an object that changed since it was read: it is read again, and
+// decided again. That is the rule and not the exception, since every check-in
+// of an agent changes the object.
+func (m *Manager) SetLabels(ctx context.Context, name rings.ClusterName, set map[string]string, remove []string) (c Cluster, err error) {
+	err = retry.RetryOnConflict(labelBackoff, func() error {
+		c, err = m.setLabels(ctx, name, set, remove)
+		return err
+	})
+	return c, err
+}
+
+// labelBackoff bounds the tries of SetLabels; others write in milliseconds.
+var labelBackoff = wait.Backoff{Steps: 20, Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 0.5, Cap: time.Second}
+
+func (m *Manager) setLabels(ctx context.Context, name rings.ClusterName, set map[string]string, remove []string) (Cluster, error) {
 	c, err := m.Cluster(ctx, name)
 	if err != nil {
 		return c, err

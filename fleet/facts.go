@@ -55,21 +55,16 @@ func (t *tracker) touchAll() {
 // only.
 func (t *tracker) pending() (more, heard bool) {
 	d := t.dirty
-	more = d.members || len(d.bundles) > 0 || len(d.repos) > 0
-	for _, m := range d.deployments {
-		more = more || m
-		heard = heard || !m
-	}
+	more = d.members || d.changes > 0 || len(d.bundles) > 0 || len(d.repos) > 0
+	heard = len(d.deployments) > d.changes
 	return more, heard
 }
 
 func (t *tracker) deploymentFacts(heard bool) []orchestrator.Fact {
-	refs, later := make([]deploymentRef, 0, len(t.dirty.deployments)), map[deploymentRef]bool{}
+	refs := make([]deploymentRef, 0, len(t.dirty.deployments))
 	for ref, more := range t.dirty.deployments {
 		if more || heard {
 			refs = append(refs, ref)
-		} else {
-			later[ref] = false
 		}
 	}
 	slices.SortFunc(refs, func(a, b deploymentRef) int {
@@ -79,9 +74,24 @@ func (t *tracker) deploymentFacts(heard bool) []orchestrator.Fact {
 	for _, ref := range refs {
 		out = append(out, orchestrator.Fact{Service: t.services[ref.service].target.Service, Deployment: t.deploymentFact(ref)})
 	}
-	t.dirty.reset()
-	t.dirty.deployments = later
+	t.dirty.sent(refs)
 	return out
+}
+
+// sent forgets everything but the deployments that are not among refs, which
+// are signs of life.
+func (d *dirty) sent(refs []deploymentRef) {
+	if len(refs) == len(d.deployments) {
+		d.reset()
+		return
+	}
+	kept := d.deployments
+	d.deployments = nil
+	d.reset()
+	d.deployments = kept
+	for _, ref := range refs {
+		delete(kept, ref)
+	}
 }
 
 func (t *tracker) deploymentFact(ref deploymentRef) *orchestrator.Deployment {

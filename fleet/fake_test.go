@@ -124,8 +124,8 @@ func (f *fakeAPI) emit(path, kind string, o obj) {
 }
 
 func (f *fakeAPI) send(w *fakeWatch, kind string, o obj) {
-	b, _ := json.Marshal(obj{"type": kind, "object": o})
-	w.events <- string(b)
+	b, _ := json.Marshal(o)
+	w.events <- fmt.Sprintf(`{"type":%q,"object":%s}`, kind, b) // in the order of an API server
 }
 
 // again sends every object once more, as it is, to all watches: duplicates.

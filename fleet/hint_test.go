@@ -69,6 +69,8 @@ func TestNudge(t *testing.T) {
 			if tt.before != "" {
 				repo["spec"].(obj)["pollingInterval"] = tt.before
 			}
+			repo["status"].(obj)["commit"] = "A"
+			populate(f)
 			f.put(webPath, repo)
 			if out := f.manager(t, Options{}).Nudge(t.Context(), testScope, webTarget); out.Result != orchestrator.OK || out.Words != "" {
 				t.Errorf("got %+v, want OK", out)

@@ -94,3 +94,42 @@ func labTime() time.Duration {
 	}
 	return 3 * time.Second
 }
+
+// TestLab_Writes nudges and hints the GitRepo shop-db and takes a claim; it
+// leaves the GitRepo with the label of those that were made here.
+func TestLab_Writes(t *testing.T) {
+	m := labManager(t)
+	repo, err := m.GitRepo(t.Context(), "shop-db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	target := shopTarget("db", "deploy")
+	t.Logf("nudge: %+v", m.Nudge(t.Context(), shop, target))
+	after, err := m.GitRepo(t.Context(), "shop-db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: generation %d to %d, observed %d, polling %v to %v, job %s, annotations %v", time.Since(began), repo.Generation, after.Generation,
+		after.Status.ObservedGeneration, repo.Spec.PollingInterval, after.Spec.PollingInterval, after.Status.GitJobStatus, after.Annotations)
+	t.Logf("hint: %+v", m.Hint(t.Context(), shop, target, os.Getenv("ROLLOUT_LAB_COMMIT")))
+
+	a, b := fleet.NewClaims(m, fleet.ClaimOptions{Store: "a"}), fleet.NewClaims(m, fleet.ClaimOptions{Store: "b"})
+	defer a.Close()
+	defer b.Close()
+	for _, out := range []orchestrator.Outcome{a.Take(t.Context(), shop, "ring-1", "shop-1"), b.Take(t.Context(), shop, "ring-1", "shop-2")} {
+		t.Logf("claim: %+v", out)
+	}
+	if err := a.Confirm(t.Context(), shop, "ring-1"); err != nil {
+		t.Error(err)
+	}
+	if err := a.Release(t.Context(), shop, "ring-1"); err != nil {
+		t.Error(err)
+	}
+	if out := b.Take(t.Context(), shop, "ring-1", "shop-2"); out.Result != orchestrator.OK {
+		t.Errorf("got %+v, want OK", out)
+	}
+	if err := b.Release(t.Context(), shop, "ring-1"); err != nil {
+		t.Error(err)
+	}
+}

@@ -22,8 +22,9 @@ const (
 	noInterval        = "default"
 
 	// nudgeWait bounds the wait for the new Job's end: Fleet makes it 10 s after
-	// the change, because it deletes the old one first and waits 5 s twice.
-	nudgeWait  = 45 * time.Second
+	// the change, because it deletes the old one first and waits 5 s twice; then
+	// its images may have to be pulled.
+	nudgeWait  = 2 * time.Minute
 	nudgeLook  = time.Second
 	nudgeTidy  = 10 * time.Second // for putting the interval back, also after ctx ended
 	nudgeDelta = time.Second
@@ -32,9 +33,10 @@ const (
 // Nudge implements orchestrator.Fleet. Fleet never runs a failed git job again
 // by itself; it does after a change of the GitRepo's spec
 // (gitjob_controller.go, shouldCreateJob). So the polling interval is made one
-// second longer, and put back once the new Job was seen, or after a while; both
-// run the same commit again and redeploy nothing that is as it should be. The original is kept in an
-// annotation, so that whoever comes next puts it back if we are interrupted.
+// second longer, and put back once the new Job ended; both run the same commit
+// again and redeploy nothing that is as it should be. The original is kept in
+// an annotation, so that the next Hint or Nudge puts it back if we are
+// interrupted.
 // Only GitRepos that were made here are changed.
 func (m *Manager) Nudge(ctx context.Context, s orchestrator.Scope, t orchestrator.Target) orchestrator.Outcome {
 	repo, err := m.lengthenPolling(ctx, s.Workspace, t.GitRepo)
@@ -47,7 +49,10 @@ func (m *Manager) Nudge(ctx context.Context, s orchestrator.Scope, t orchestrato
 			Hint: fmt.Sprintf(`kubectl -n %s patch gitrepo %s --type merge -p '{"spec":{"pollingInterval":"%s"}}'`,
 				repo.Namespace, repo.Name, pollingOf(repo)+nudgeDelta)}
 	}
-	m.awaitJob(ctx, repo)
+	if !m.awaitJob(ctx, repo) {
+		return orchestrator.Outcome{Result: orchestrator.OK, Words: fmt.Sprintf(
+			"the git job is not done; GitRepo %q keeps a polling interval of %s until the next commit", repo.Name, pollingOf(repo)+nudgeDelta)}
+	}
 	// The change must not stay because our time is up.
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), nudgeTidy)
 	defer cancel()
@@ -140,22 +145,46 @@ func (m *Manager) patchPolling(ctx context.Context, repo *fleetv1.GitRepo, inter
 	return request{verb: "patch", resource: resource("gitrepos"), namespace: repo.Namespace, name: repo.Name}.fail(err)
 }
 
-// awaitJob returns when the new Job ended, or when nudgeWait or ctx are over.
-// Another change while it runs would make Fleet delete it.
-func (m *Manager) awaitJob(ctx context.Context, repo *fleetv1.GitRepo) {
+// awaitJob reports whether the new Job ended before nudgeWait or ctx were over:
+// it failed again (Stalled was updated), or the Bundles carry the commit, which the failed Job had not
+// brought about. Another change while it runs would make Fleet delete it. Its
+// status alone does not tell: a Job that runs is "Current" too (kstatus).
+func (m *Manager) awaitJob(ctx context.Context, repo *fleetv1.GitRepo) bool {
 	ctx, cancel := context.WithTimeout(ctx, nudgeWait)
 	defer cancel()
-	began := false // the failed Job is no more
 	for sleep(ctx, nudgeLook) {
 		now, err := m.gitRepo(ctx, repo.Namespace, repo.Name)
 		if err != nil || now.Status.ObservedGeneration < repo.Generation {
 			continue
 		}
-		began = began || now.Status.GitJobStatus != "Failed"
-		if began && now.Status.GitJobStatus != "InProgress" {
-			return
+		failed := now.Status.GitJobStatus == "Failed"
+		if failed && stalledSince(now) != stalledSince(repo) || !failed && m.brought(ctx, now) {
+			return true
 		}
 	}
+	return false
+}
+
+func stalledSince(repo *fleetv1.GitRepo) string {
+	for _, c := range repo.Status.Conditions {
+		if c.Type == "Stalled" {
+			return c.LastUpdateTime
+		}
+	}
+	return ""
+}
+
+// brought reports whether all Bundles of the GitRepo carry its commit; there is
+// at least one.
+func (m *Manager) brought(ctx context.Context, repo *fleetv1.GitRepo) bool {
+	n, behind := 0, 0
+	err := listAll(ctx, m, "bundles", repo.Namespace, fleetv1.RepoLabel+"="+repo.Name, func(w *wireBundle) {
+		n++
+		if w.Metadata.Labels.Commit != repo.Status.Commit {
+			behind++
+		}
+	})
+	return err == nil && n > 0 && behind == 0
 }
 
 // sleep returns false when ctx ended first.

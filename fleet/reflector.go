@@ -40,10 +40,10 @@ type source[R any] struct {
 	give    func(error) // ends the whole watch
 	now     func() time.Time
 
-	running  sync.WaitGroup // requests and streams
-	mu    sync.Mutex
-	trust map[string]trust // by verb
-	seen  string           // the newest version; only the reflector's goroutine uses it
+	running sync.WaitGroup // requests and streams
+	mu      sync.Mutex
+	trust   map[string]trust // by verb
+	seen    string           // the newest version; only the reflector's goroutine uses it
 }
 
 // trust is whether a verb is permitted.

@@ -39,7 +39,7 @@ func (t *tracker) resolve(repo string) {
 	}
 	for _, i := range t.byRepo[repo] {
 		s := t.services[i]
-		name, err := pickBundle(repo, s.target.Path, "", names, t.repos[repo].listed())
+		name, err := pickBundle(repo, s.target.Path, s.target.Bundle, names, t.repos[repo].listed())
 		if found := intern(name); found != s.bundle {
 			t.rename(i, found)
 		}

@@ -34,6 +34,7 @@ type service struct {
 // dirty are the facts to be sent.
 type dirty struct {
 	deployments map[deploymentRef]bool // true: something but Heard differs
+	changes     int                    // how many of them are true
 	bundles     map[int]bool
 	repos       map[int]bool
 	members     bool
@@ -55,8 +56,20 @@ func newTracker(targets []orchestrator.Target) *tracker {
 	return t
 }
 
+// reset forgets everything.
 func (d *dirty) reset() {
-	*d = dirty{deployments: map[deploymentRef]bool{}, bundles: map[int]bool{}, repos: map[int]bool{}}
+	d.members, d.changes = false, 0
+	d.deployments, d.bundles, d.repos = emptied(d.deployments), emptied(d.bundles), emptied(d.repos)
+}
+
+// emptied is the map without its entries. One that grew large is not used
+// again: emptying it would cost its size each time.
+func emptied[K comparable](m map[K]bool) map[K]bool {
+	if m == nil || len(m) > 64 {
+		return map[K]bool{}
+	}
+	clear(m)
+	return m
 }
 
 // setDeployment takes a BundleDeployment. now is when its change was seen to
@@ -101,7 +114,11 @@ func (t *tracker) touch(k key, more bool) {
 
 func (d *dirty) deployment(service int, cluster text, more bool) {
 	ref := deploymentRef{service, cluster}
-	d.deployments[ref] = d.deployments[ref] || more
+	already := d.deployments[ref]
+	d.deployments[ref] = already || more
+	if more && !already {
+		d.changes++
+	}
 }
 
 func (t *tracker) touchBundle(name text) {
