@@ -233,6 +233,9 @@ func (t *turn) late(st *StepState) (Failure, bool) {
 	if !st.ReadySince.IsZero() {
 		return Failure{Code: CodeUnreach, Words: fmt.Sprintf("all clusters are ready, but %s could not be read once more: %s", st.Target.Repo, st.Words), Hint: st.Hint}, true
 	}
+	if len(st.Counts) == 0 {
+		return Failure{Code: CodeUnreach, Words: fmt.Sprintf("%s could not be read, to tell whether %s is deployed to the clusters that joined: %s", st.Target.Repo, st.Target.Service, st.Words), Hint: st.Hint}, true
+	}
 	return t.lateClusters(st), true
 }
 
@@ -261,10 +264,10 @@ func (t *turn) lateClusters(st *StepState) Failure {
 	return f
 }
 
-// deadline is the step's; the last look is this driver's to take, so the time
-// in which nobody drove does not count for it.
+// deadline is the step's; a look at the branch, when only that is waited for,
+// is this driver's to take: the time in which nobody drove does not count.
 func (t *turn) deadline(st *StepState) time.Time {
-	if st.ReadySince.IsZero() {
+	if st.ReadySince.IsZero() && len(st.Counts) > 0 {
 		return st.deadline()
 	}
 	return later(st.deadline(), t.s.DrivenAt.Add(st.uptake()))

@@ -284,7 +284,7 @@ func (k *checker) truth(t *testing.T, st *orchestrator.StepState, name rings.Clu
 	t.Helper()
 	u, want := k.w.units[st.Target.Service], entry{st.To, st.Attempt.Nonce}
 	moved := k.w.clusters[name].ring != k.w.ring || u.repo.tip().files[at{u.name, k.w.ring}] != want
-	if b := u.bds[name]; !moved && b.lie == nil && b.runs != want {
+	if b := u.bds[name]; !moved && b != nil && b.lie == nil && b.runs != want {
 		t.Fatalf("%s is done with %v, cluster %s runs %v", u.name, want, name, b.runs)
 	}
 }

@@ -26,6 +26,9 @@ type Target struct {
 	Branch  string            `json:"branch"`
 	Path    string            `json:"path,omitempty"` // folder of fleet.yaml
 	GitRepo string            `json:"gitRepo"`
+	// Bundle is the `name:` of fleet.yaml, "" when it has none: then the Bundle
+	// is found among those of the GitRepo.
+	Bundle string `json:"bundle,omitempty"`
 	Fields  []string          `json:"fields"`
 	Managed bool              `json:"managed,omitempty"` // we created the GitRepo
 	// AcceptRedeploy: see rings.Service.
@@ -34,6 +37,6 @@ type Target struct {
 
 // TargetOf returns the target of a service.
 func TargetOf(s rings.Service) Target {
-	return Target{Service: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo,
+	return Target{Service: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, Bundle: s.Bundle,
 		Fields: s.Fields, Managed: s.Managed, AcceptRedeploy: s.AcceptRedeploy}
 }
