@@ -82,6 +82,9 @@ func (p *program) runCreate(ctx context.Context, o createOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := p.unclaimed(ctx, db, m, created); err != nil {
+		return err
+	}
 	v, err := p.preview(ctx, m, a, created)
 	if err != nil {
 		return err

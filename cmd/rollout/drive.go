@@ -34,13 +34,29 @@ type engine struct {
 
 // engine connects a Runner to the store and the manager.
 func (p *program) engine(db *store.DB, m *fleet.Manager, background bool) *engine {
-	name := fmt.Sprintf("%s:%s", p.host, db.Path())
-	claims := fleet.NewClaims(m, fleet.ClaimOptions{Store: name, Holder: userName() + "@" + name})
-	publisher := p.publisher(m)
+	claims, publisher := p.claims(db, m), p.publisher(m)
 	return &engine{claims: claims, publisher: publisher, Runner: &orchestrator.Runner{
 		Store: db, Publisher: publisher, Fleet: m, Claim: claims, Clock: wallClock{p.now}, Log: p.log(p.stderr),
 		Driver: orchestrator.Driver{Name: fmt.Sprintf("%s/%d/%s", p.host, p.pid, rand.Text()[:8]), Host: p.host, PID: p.pid, Background: background},
 	}}
+}
+
+// claims are taken in the name of the store, so that a process takes over from
+// another one of the same store at once.
+func (p *program) claims(db *store.DB, m *fleet.Manager) *fleet.Claims {
+	name := fmt.Sprintf("%s:%s", p.host, db.Path())
+	return fleet.NewClaims(m, fleet.ClaimOptions{Store: name, Holder: userName() + "@" + name})
+}
+
+// unclaimed refuses when another store rolls the ring out.
+func (p *program) unclaimed(ctx context.Context, db *store.DB, m *fleet.Manager, c orchestrator.Created) error {
+	claims := p.claims(db, m)
+	defer claims.Close()
+	if holder, held := claims.Holder(ctx, c.Scope, c.Rings[0]); held {
+		return &commandError{exit: exitConflict, code: string(orchestrator.CodeClaimed), hint: "wait until it has ended there, or cancel it there",
+			what: fmt.Sprintf("ring %q of application %q is being rolled out by another store: %s", c.Rings[0], c.Scope.App, holder)}
+	}
+	return nil
 }
 
 func (e *engine) close() {

@@ -240,8 +240,10 @@ func (p *program) record(ctx context.Context, db *store.DB, d *addition) (err er
 		}
 		p.say("GitRepo %q created from the repository's repo.yaml", d.gitRepo.Name)
 	}
-	if d.service.Bundle, err = d.manager.BundleOf(ctx, d.gitRepo, d.service.Path, d.file.BundleName()); err != nil {
-		return err
+	if d.service.Bundle = d.file.BundleName(); d.service.Bundle == "" {
+		if d.service.Bundle, err = d.manager.BundleOf(ctx, d.gitRepo, d.service.Path, ""); err != nil {
+			return err
+		}
 	}
 	for ring, k := range d.service.Known {
 		k.At = p.now().UTC()
