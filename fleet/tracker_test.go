@@ -198,6 +198,10 @@ func TestBundleName(t *testing.T) {
 		{"shop-web", "", "shop-web"},
 		{"shop-web", "/deploy/", "shop-web-deploy"},
 		{"shop-web", "./deploy//x", "shop-web-deploy-x"},
+		{"Shop", "A/b_c", "shop-a-b-c-776cd605"},
+		{"shop-web", "apps/_x.y/", "shop-web-apps-x-y-fd4cd243"},
+		{"shop-web", "a-very-long-path/that-goes-on-and-on/until-the-name-is-longer", "shop-web-a-very-long-path-that-goes-on-and-on-u-1a362"},
+		{"shop-web", "12345678901234567890123456789012345678/x-0123456789", "shop-web-12345678901234567890123456789012345678-77909"},
 	}
 	for _, tt := range tests {
 		if got := BundleName(tt.repo, tt.dir); got != tt.want {
