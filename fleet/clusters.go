@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -67,14 +68,28 @@ func (w *wireCluster) cluster() Cluster {
 
 // SetLabels sets and removes labels of a cluster and returns it as it is then.
 // Labels that stand as wanted are no change, and no write. It refuses with a
-// [LabelsOwnedError] where Rancher would write its own back. Nothing is
-// written over an object that changed since it was read: it is read again, and
-// decided again. That is the rule and not the exception, since every check-in
-// of an agent changes the object.
-func (m *Manager) SetLabels(ctx context.Context, name rings.ClusterName, set map[string]string, remove []string) (c Cluster, err error) {
+// [LabelsOwnedError] where Rancher would write its own back. An object that
+// changed meanwhile is read again, since every check-in of an agent changes
+// it; when it is one of these labels that somebody changed, that is a conflict
+// and nothing is written.
+func (m *Manager) SetLabels(ctx context.Context, name rings.ClusterName, set map[string]string, remove []string) (Cluster, error) {
+	first, err := m.Cluster(ctx, name)
+	if err != nil {
+		return first, err
+	}
+	c := first
 	err = retry.RetryOnConflict(labelBackoff, func() error {
-		c, err = m.setLabels(ctx, name, set, remove)
-		return err
+		if c, err = m.setLabels(ctx, c, set, remove); !apierrors.IsConflict(err) {
+			return err
+		}
+		conflict := err
+		if c, err = m.Cluster(ctx, name); err != nil {
+			return err
+		}
+		if moved(first.Labels, c.Labels, set, remove) {
+			return fmt.Errorf("cluster %q: somebody changed the same labels at the same time", name)
+		}
+		return conflict
 	})
 	return c, err
 }
@@ -82,11 +97,17 @@ func (m *Manager) SetLabels(ctx context.Context, name rings.ClusterName, set map
 // labelBackoff bounds the tries of SetLabels; others write in milliseconds.
 var labelBackoff = wait.Backoff{Steps: 20, Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 0.5, Cap: time.Second}
 
-func (m *Manager) setLabels(ctx context.Context, name rings.ClusterName, set map[string]string, remove []string) (Cluster, error) {
-	c, err := m.Cluster(ctx, name)
-	if err != nil {
-		return c, err
+// moved reports whether one of the labels to change is not what it was.
+func moved(was, is, set map[string]string, remove []string) bool {
+	for _, k := range slices.AppendSeq(slices.Clone(remove), maps.Keys(set)) {
+		if was[k] != is[k] {
+			return true
+		}
 	}
+	return false
+}
+
+func (m *Manager) setLabels(ctx context.Context, c Cluster, set map[string]string, remove []string) (Cluster, error) {
 	changes := labelChanges(c.Labels, set, remove)
 	if len(changes) == 0 {
 		return c, nil
@@ -96,12 +117,12 @@ func (m *Manager) setLabels(ctx context.Context, name rings.ClusterName, set map
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": c.version, "labels": changes}})
 	if err != nil {
-		return c, fmt.Errorf("cluster %q: %w", name, err)
+		return c, fmt.Errorf("cluster %q: %w", c.Name, err)
 	}
 	obj := &fleetv1.Cluster{}
-	obj.Namespace, obj.Name = m.workspace, string(name)
+	obj.Namespace, obj.Name = m.workspace, string(c.Name)
 	if err := m.client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		req := request{verb: "patch", resource: resource("clusters"), namespace: m.workspace, name: string(name)}
+		req := request{verb: "patch", resource: resource("clusters"), namespace: m.workspace, name: string(c.Name)}
 		return c, req.fail(err)
 	}
 	m.forgetReach(m.workspace)

@@ -125,6 +125,9 @@ func (st *StepState) observed(f Fact, at time.Time) {
 		if st.Nudge == NudgeAsked && !f.GitRepo.JobFailed {
 			st.Nudge = NudgeTaken
 		}
+		if f.GitRepo.JobFailed && (st.GitRepo == nil || !st.GitRepo.JobFailed) {
+			st.JobFailedAt = at
+		}
 		st.GitRepo = f.GitRepo
 	case f.Members != nil:
 		st.Members = f.Members.Clusters
@@ -176,6 +179,10 @@ func (s *State) answered(o Outcome) {
 }
 
 func (st *StepState) answered(a Action, item Item, o Outcome) {
+	if a.Kind == ActNudge && (o.Result == Unreachable || o.Result == Unknown) {
+		st.Nudge = NudgeNone
+		st.Tries++
+	}
 	if a.Kind != ActSurvey && a.Kind != ActPublish {
 		return
 	}

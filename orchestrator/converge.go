@@ -176,10 +176,22 @@ func (t *turn) gitJob(st *StepState) (Failure, bool) {
 		return Failure{}, false
 	}
 	if st.Target.Managed && st.Nudge == NudgeNone {
-		t.ask(Action{Kind: ActNudge, Ring: st.Ring, Items: []Item{t.item(st)}, Reason: st.jobWords()})
+		if !st.SurveyedAt.Before(st.JobFailedAt) {
+			t.nudge(st)
+		}
 		return Failure{}, false
 	}
 	return Failure{Code: CodeGitJob, Words: st.jobWords(), Hint: st.jobHint()}, true
+}
+
+// nudge asks for the one nudge. The branch was read since the job failed: what
+// cannot be read by us will hardly be by Fleet.
+func (t *turn) nudge(st *StepState) {
+	a := Action{Kind: ActNudge, Ring: st.Ring, Items: []Item{t.item(st)}, Reason: st.jobWords()}
+	if st.Tries > 0 {
+		a.After = t.now.Add(backoff(st.Tries))
+	}
+	t.ask(a)
 }
 
 func (st *StepState) jobWords() string {
@@ -195,7 +207,14 @@ func (st *StepState) jobHint() string {
 }
 
 func (t *turn) targeting(st *StepState) (Failure, bool) {
-	if st.Bundle == nil || st.Bundle.Error == "" || !st.placed(st.Bundle.Commit) || t.now.Sub(st.BundleErrorSince) < bundleGrace {
+	b := st.Bundle
+	if b == nil || b.Error == "" || t.now.Sub(st.BundleErrorSince) < bundleGrace {
+		return Failure{}, false
+	}
+	if b.Name == "" {
+		return Failure{Code: CodeTargeting, Words: b.Error, Hint: "give its fleet.yaml a name: and add the service again"}, true
+	}
+	if !st.placed(b.Commit) {
 		return Failure{}, false
 	}
 	return Failure{Code: CodeTargeting, Words: fmt.Sprintf("Bundle %q: %s", st.Bundle.Name, st.Bundle.Error)}, true
@@ -328,6 +347,8 @@ func (t *turn) wantsLook(st *StepState) (string, bool) {
 		return "all clusters are ready: does the branch still say so?", true
 	case (t.all[st] || st.Tries > 0) && st.unplacedMember():
 		return "a cluster joined: is the service deployed there?", true
+	case st.jobFailed() && st.Target.Managed && st.Nudge == NudgeNone && st.SurveyedAt.Before(st.JobFailedAt):
+		return "the git job failed: can the branch be read?", true
 	case t.unplacedCommit(st):
 		return "Fleet shows a commit that is not known", true
 	}

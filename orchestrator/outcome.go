@@ -84,7 +84,7 @@ func (t *turn) published(st *StepState, _ Item, o Outcome) {
 }
 
 func (t *turn) nudged(st *StepState, _ Item, o Outcome) {
-	if o.Result != OK {
+	if o.Result == Refused {
 		t.fail(st, Failure{Code: CodeGitJob, Words: st.jobWords() + "; it could not be started again: " + o.Words, Hint: o.Hint})
 	}
 }

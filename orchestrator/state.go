@@ -143,7 +143,9 @@ type StepState struct {
 
 	GitRepo *GitRepo `json:"gitRepo,omitempty"`
 	Nudge   Nudge    `json:"nudge,omitempty"`
-	Bundle  *Bundle  `json:"bundle,omitempty"`
+	// JobFailedAt is when the git job was first seen failed.
+	JobFailedAt time.Time `json:"jobFailedAt,omitzero"`
+	Bundle      *Bundle   `json:"bundle,omitempty"`
 	// BundleErrorSince is since when the Bundle has shown its error under its
 	// present commit.
 	BundleErrorSince time.Time `json:"bundleErrorSince,omitzero"`

@@ -28,9 +28,9 @@ type Target struct {
 	GitRepo string            `json:"gitRepo"`
 	// Bundle is the `name:` of fleet.yaml, "" when it has none: then the Bundle
 	// is found among those of the GitRepo.
-	Bundle string `json:"bundle,omitempty"`
-	Fields  []string          `json:"fields"`
-	Managed bool              `json:"managed,omitempty"` // we created the GitRepo
+	Bundle  string   `json:"bundle,omitempty"`
+	Fields  []string `json:"fields"`
+	Managed bool     `json:"managed,omitempty"` // we created the GitRepo
 	// AcceptRedeploy: see rings.Service.
 	AcceptRedeploy bool `json:"acceptRedeploy,omitempty"`
 }

@@ -18,7 +18,7 @@ type Service struct {
 	Branch    string        `json:"branch"`           // as Fleet follows it
 	Path      string        `json:"path"`             // folder of fleet.yaml, "" for the root
 	GitRepo   string        `json:"gitRepo"`          // name of the Fleet GitRepo in the workspace
-	Bundle    string        `json:"bundle,omitempty"` // name of its Bundle, "" until Fleet has made it
+	Bundle    string        `json:"bundle,omitempty"` // name of its Bundle: the `name:` of fleet.yaml, or what Fleet made of it; "" while neither is known
 	Managed   bool          `json:"managed"`          // the GitRepo was created by us
 	Secret    string        `json:"clientSecret,omitempty"`
 	Fields    []string      `json:"fields"`

@@ -10,6 +10,7 @@ import (
 
 	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
 	"github.com/urfave/cli/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollout/fleet"
 	"rollout/fleet/fleetyaml"
@@ -69,6 +70,12 @@ func checkService(a *rings.Application, s rings.Service) error {
 			return invalid(fault.Hint, "service %q: %s", s.Name, fault.Msg)
 		}
 	}
+	for _, other := range a.Services {
+		if fleet.SameRepository(other.Repo, s.Repo) && other.Branch == s.Branch && other.File() == s.File() {
+			return conflict(fmt.Sprintf("\"rollout service show %s %s\" shows it", a.Name, other.Name),
+				"service %q: %s of %s is service %q of application %q already", s.Name, s.File(), s.Repo, other.Name, a.Name)
+		}
+	}
 	with := *a
 	with.Services = append(slices.Clone(a.Services), s)
 	return with.Validate()
@@ -97,6 +104,7 @@ func (p *program) runServiceAdd(ctx context.Context, o serviceAddOptions) error 
 	}
 	p.printFindings(add)
 	if err := blockers(add.service, add.file.source.Name, add.findings); err != nil {
+		p.suggest(add)
 		return err
 	}
 	return p.record(ctx, db, add)
@@ -265,6 +273,22 @@ func (p *program) record(ctx context.Context, db *store.DB, d *addition) (err er
 			cmp.Or(knownWords(d.app, v.serviceView), "on no ring yet"))
 		return err
 	})
+}
+
+// suggest prints the entries that the rings without one need, pinned to what
+// they run now.
+func (p *program) suggest(d *addition) {
+	var missing []fleetyaml.NewEntry
+	for _, f := range d.findings {
+		if f.Code == fleetyaml.CodeNoEntry && !slices.ContainsFunc(missing, func(e fleetyaml.NewEntry) bool { return e.Target.Name == string(f.Ring) }) {
+			target := fleetyaml.Target{Name: string(f.Ring), ClusterSelector: &metav1.LabelSelector{MatchLabels: d.app.RingLabels(f.Ring)}}
+			missing = append(missing, fleetyaml.NewEntry{Target: target, Ring: clustersOn(d.app, f.Ring, d.reach.Clusters)})
+		}
+	}
+	added, err := d.file.AddEntries(missing, fleetyaml.Change{All: d.reach.Clusters, Targets: d.reach.Targets, Fields: fieldsOf(d.service), AcceptRedeploy: d.service.AcceptRedeploy})
+	if err == nil && len(missing) > 0 && p.flags.output == "text" {
+		p.say("%s needs, at line %d:\n%s", d.file.source.Name, added.Line, strings.TrimRight(added.Text, "\n"))
+	}
 }
 
 type serviceAddView struct {
