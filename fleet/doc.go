@@ -25,7 +25,8 @@
 //
 // Nothing in a Bundle names the folder that it was made from. Fleet names it `name:` of the fleet.yaml, else after the
 // GitRepo and the path (internal/cmd/cli/apply/apply.go:459-475). So a service's Bundle is chosen among the Bundles that
-// exist and carry the GitRepo's label: the one whose name is exactly what Fleet would derive; else, if the GitRepo lists the
+// exist and carry the GitRepo's label: the one with the target's name, if it has one, and no other; else the one whose name
+// is exactly what Fleet would derive; else, if the GitRepo lists the
 // service's folder among its paths, the only Bundle there is (of several paths: the only one whose name is not derived
 // from the GitRepo's). If that finds none among Bundles that are there, it is not known which one is the service's: no
 // fact about a deployment is sent, and the Bundle's fact says so ([BundleError]). It is never guessed, because another
