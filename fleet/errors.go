@@ -11,6 +11,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollout/orchestrator"
 )
 
 var (
@@ -32,7 +34,7 @@ var (
 	// ErrLabelsOwned is wrapped by [LabelsOwnedError].
 	ErrLabelsOwned = errors.New("the labels belong to Rancher")
 	// ErrClaimLost is wrapped when a claim is not, or not any more, ours.
-	ErrClaimLost = errors.New("the claim is not held")
+	ErrClaimLost = orchestrator.ErrClaimLost
 )
 
 // ForbiddenError says what is not permitted. It wraps [ErrForbidden].

@@ -16,7 +16,7 @@ var limits = map[ActionKind]time.Duration{
 	ActSurvey:  2 * time.Minute, // a first clone
 	ActPublish: time.Minute,
 	ActHint:    10 * time.Second,
-	ActNudge:   time.Minute,
+	ActNudge:   3 * time.Minute, // a new job, then the old interval again
 }
 
 // begin starts an action beside the loop. Its outcome goes to the mailbox,
