@@ -44,7 +44,8 @@ func TestTwoApplications(t *testing.T) {
 	b.ok("create", b.app, "ring-1")
 	b.images("db", map[string]string{"c1": "v1", "c3": "v3", "c4": "v3"})
 	s.images("db", map[string]string{"c1": "v2", "c3": "v1"})
-	s.says(s.ok("cluster", "siblings", "c1"), "two-a", "two-b")
+	s.says(s.ok("cluster", "show", "c1"), "two-a", "two-b")
+	s.says(s.ok("cluster", "siblings", "c1", "--app", s.app), "c2")
 }
 
 // A ring cluster that the GitRepo does not target is shown by name, and is no

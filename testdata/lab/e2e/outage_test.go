@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -38,12 +40,42 @@ func TestOutages(t *testing.T) {
 		case <-time.After(20 * time.Second):
 		}
 		s.must(own.Start(s.ctx, part))
+		stop := s.kubelet(own)
 		if code := create.code(3 * time.Minute); code != 0 {
 			t.Errorf("%s away: exit code %d\n%s", part, code, create.out.String())
 		}
+		stop()
 		s.images("db", map[string]string{"c1": version, "c2": version, "c3": "v1"})
 		if n := s.commits("db"); n < 1 {
 			t.Errorf("%s away: %d commits", part, n)
 		}
 	}
+}
+
+// kubelet starts parts of Fleet that end by themselves, as it would: some of
+// Fleet's controllers give up when their API server is away for long. The
+// caller stops it.
+func (s *scenario) kubelet(l *lab.Lab) (stop func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			parts, err := l.Status()
+			for _, p := range parts {
+				if !p.Running && p.PID != 0 {
+					s.Logf("%s ended by itself, and is started again", p.Part)
+					err = errors.Join(err, l.Start(ctx, p.Part))
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				s.Errorf("start what ended: %v", err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
 }
