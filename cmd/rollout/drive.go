@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/user"
 	"sync"
 	"time"
@@ -33,10 +35,10 @@ type engine struct {
 }
 
 // engine connects a Runner to the store and the manager.
-func (p *program) engine(db *store.DB, m *fleet.Manager, background bool) *engine {
+func (p *program) engine(db *store.DB, m *fleet.Manager, background bool, log io.Writer) *engine {
 	claims, publisher := p.claims(db, m), p.publisher(m)
 	return &engine{claims: claims, publisher: publisher, Runner: &orchestrator.Runner{
-		Store: db, Publisher: publisher, Fleet: m, Claim: claims, Clock: wallClock{p.now}, Log: p.log(p.stderr),
+		Store: db, Publisher: publisher, Fleet: m, Claim: claims, Clock: wallClock{p.now}, Log: p.log(log),
 		Driver: orchestrator.Driver{Name: fmt.Sprintf("%s/%d/%s", p.host, p.pid, rand.Text()[:8]), Host: p.host, PID: p.pid, Background: background},
 	}}
 }
@@ -84,7 +86,8 @@ type driving struct {
 func (p *program) drive(ctx context.Context, db *store.DB, m *fleet.Manager, id orchestrator.ID) *driving {
 	ctx, stop := context.WithCancel(ctx)
 	d := &driving{stop: sync.OnceFunc(stop), wrote: make(chan struct{}, 1), ended: make(chan struct{})}
-	e := p.engine(db, m, false)
+	log, closeLog := p.logBeside(db)
+	e := p.engine(db, m, false, log)
 	e.Notify = func(*orchestrator.State, []orchestrator.Event) {
 		select {
 		case d.wrote <- struct{}{}:
@@ -93,11 +96,31 @@ func (p *program) drive(ctx context.Context, db *store.DB, m *fleet.Manager, id 
 	}
 	go func() {
 		defer close(d.ended)
+		defer closeLog()
 		defer e.close()
 		d.err = e.Drive(ctx, orchestrator.UntilEnded, id)
 	}()
 	return d
 }
+
+// logBeside is where the driver logs: stderr, or the background process's log
+// while the terminal is being painted.
+func (p *program) logBeside(db *store.DB) (io.Writer, func()) {
+	if !p.terminal || p.flags.output != "text" {
+		return p.stderr, func() {}
+	}
+	f, err := openLog(db)
+	if err != nil {
+		return io.Discard, func() {}
+	}
+	return f, func() { f.Close() }
+}
+
+func openLog(db *store.DB) (*os.File, error) {
+	return os.OpenFile(logFile(db), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+func logFile(db *store.DB) string { return db.Path() + ".log" }
 
 // halt ends the driving; the lease is free then.
 func (d *driving) halt() {

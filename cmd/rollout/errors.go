@@ -183,7 +183,13 @@ var listCommands = map[string]string{
 
 func unknownHint(err error) string {
 	var unknown *rings.UnknownError
-	if !errors.As(err, &unknown) || listCommands[unknown.Kind] == "" {
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	if _, workspace, ok := strings.Cut(unknown.Where, "workspace "); ok {
+		return fmt.Sprintf("\"kubectl get %ss.fleet.cattle.io -n %s\" shows what there is", strings.ToLower(unknown.Kind), strings.Trim(workspace, `"`))
+	}
+	if listCommands[unknown.Kind] == "" {
 		return ""
 	}
 	command := listCommands[unknown.Kind]

@@ -155,11 +155,19 @@ func (o objectSink) end(s *orchestrator.State, l *orchestrator.Lease) error {
 type liveSink struct {
 	*program
 	painter painter
+	painted time.Time
 }
+
+// repaint is how often a person can take in what changed.
+const repaint = 100 * time.Millisecond
 
 func (*liveSink) event(*orchestrator.State, orchestrator.Event) error { return nil }
 
 func (l *liveSink) look(s *orchestrator.State, lease *orchestrator.Lease) error {
+	if l.now().Sub(l.painted) < repaint {
+		return nil // the next tick shows it
+	}
+	l.painted = l.now()
 	f := l.frame(lease)
 	f.fold, f.clusters = true, 8
 	f.width, f.height = l.size()

@@ -29,16 +29,15 @@ func (s *session) handOver(ctx context.Context, id orchestrator.ID, background b
 	if !background {
 		return undrivenHint(id), nil
 	}
-	logFile := s.db.Path() + ".log"
-	exited, err := s.startRun(logFile)
+	exited, err := s.startRun()
 	if err != nil {
 		return "", fmt.Errorf("%s: start a background process: %w", undrivenHint(id), err)
 	}
 	if words := s.takenOver(ctx, id, startWait, exited); words != "" {
-		return words + ", log " + logFile, nil
+		return words + ", log " + logFile(s.db), nil
 	}
 	return "", &commandError{exit: exitUnexpected, code: "unexpected", what: "the background process did not take it over; " + undrivenHint(id),
-		hint: "see " + logFile}
+		hint: "see " + logFile(s.db)}
 }
 
 // takenOver waits until somebody else drives the rollout, or it has ended.
@@ -77,12 +76,12 @@ func (s *session) drivenNow(ctx context.Context, id orchestrator.ID) string {
 
 // startRun starts `rollout run --until-idle` in a session of its own, so that
 // neither Ctrl-C nor the terminal's end reaches it.
-func (s *session) startRun(logFile string) (exited <-chan struct{}, err error) {
+func (s *session) startRun() (exited <-chan struct{}, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := openLog(s.db)
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,9 @@ func inspect(m manifest, a *rings.Application, s rings.Service, ring rings.RingN
 	found := m.Inspect(fleetyaml.Change{Ring: clusters, All: reach.Clusters, Targets: reach.Targets, Fields: fieldsOf(s), AcceptRedeploy: s.AcceptRedeploy})
 	var out []findingView
 	for _, f := range found {
+		if f.Code == fleetyaml.CodeNoEntry {
+			f.Hint = fmt.Sprintf("give ring %q an entry with the version that it runs now, push it, and run this again", ring)
+		}
 		out = append(out, findingView{Ring: ring, Severity: f.Severity, Code: f.Code, Entry: f.Entry, Line: f.Line, Field: f.Field,
 			Version: f.Version, Clusters: append([]string{}, f.Clusters...), Message: f.Msg, Hint: f.Hint})
 	}

@@ -33,7 +33,7 @@ func (p *program) runRun(ctx context.Context, untilIdle bool) error {
 	if err != nil {
 		return err
 	}
-	e := p.engine(db, m, true)
+	e := p.engine(db, m, true, p.stderr)
 	defer e.close()
 	e.Store = &hold{DB: db, manager: id, foreign: map[orchestrator.ID]bool{}}
 	e.Notify = func(s *orchestrator.State, events []orchestrator.Event) {

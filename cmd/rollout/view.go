@@ -238,10 +238,11 @@ func (f frame) fit(lines []string) []string {
 		more := fmt.Sprintf("  ... %d more lines", len(lines)-keep-1)
 		lines = append(append(slices.Clone(lines[:keep]), f.style.dim(more)), lines[len(lines)-1])
 	}
-	if f.width > 0 {
-		for i, l := range lines {
-			lines[i] = ansi.Truncate(l, f.width-1, "…")
+	for i, l := range lines {
+		if l = strings.TrimRight(l, " "); f.width > 0 {
+			l = ansi.Truncate(l, f.width-1, "…")
 		}
+		lines[i] = l
 	}
 	return lines
 }
