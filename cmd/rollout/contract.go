@@ -129,13 +129,15 @@ type driverView struct {
 	Alive      bool       `json:"alive"`
 }
 
-// viewDriver is nil when nobody ever drove.
-func viewDriver(l *orchestrator.Lease, now time.Time) *driverView {
+// driver is nil when nobody ever drove. One of this host whose process is gone
+// is not alive, although its lease has not run out.
+func (p *program) driver(l *orchestrator.Lease) *driverView {
 	if l == nil {
 		return nil
 	}
+	gone := l.Driver.Host == p.host && !p.running(l.Driver.PID)
 	return &driverView{Host: l.Driver.Host, PID: l.Driver.PID, Background: l.Driver.Background,
-		Seen: instant(l.Seen), Alive: l.Expires.After(now)}
+		Seen: instant(l.Seen), Alive: l.Expires.After(p.now()) && !gone}
 }
 
 // summaryView is a rollout in a list: a rolloutView without its steps.
@@ -153,10 +155,10 @@ type summaryView struct {
 	Driver     *driverView                         `json:"driver"`
 }
 
-func viewSummary(s store.Summary, now time.Time) summaryView {
+func (p *program) viewSummary(s store.Summary) summaryView {
 	return summaryView{ID: s.ID, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
-		Driver: viewDriver(s.Lease, now)}
+		Driver: p.driver(s.Lease)}
 }
 
 type rolloutView struct {
@@ -187,7 +189,8 @@ type stepClusterView struct {
 	Since  *time.Time        `json:"since"`
 }
 
-func viewRollout(s *orchestrator.State, l *orchestrator.Lease, now time.Time) rolloutView {
+func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) rolloutView {
+	now := p.now()
 	v := rolloutView{Warnings: append([]string{}, s.Warnings...), Steps: []stepView{}}
 	v.summaryView = summaryView{ID: s.ID, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.Rings, Plan: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
@@ -195,7 +198,7 @@ func viewRollout(s *orchestrator.State, l *orchestrator.Lease, now time.Time) ro
 		v.Hint = s.Failure.Hint
 	}
 	if !s.Phase.Ended() {
-		v.Driver = viewDriver(l, now)
+		v.Driver = p.driver(l)
 	}
 	for _, st := range s.Steps {
 		v.Steps = append(v.Steps, viewStep(st, now))

@@ -148,7 +148,7 @@ func (objectSink) event(*orchestrator.State, orchestrator.Event) error { return 
 func (objectSink) look(*orchestrator.State, *orchestrator.Lease) error { return nil }
 
 func (o objectSink) end(s *orchestrator.State, l *orchestrator.Lease) error {
-	return o.print(viewRollout(s, l, o.now()), func(io.Writer) error { return nil })
+	return o.print(o.viewRollout(s, l), func(io.Writer) error { return nil })
 }
 
 // liveSink paints the rollout over what it painted before.

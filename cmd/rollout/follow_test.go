@@ -32,7 +32,7 @@ func testSession(t *testing.T, out *bytes.Buffer, phase orchestrator.Phase) *ses
 	if err := seedRollout(t.Context(), db, []string{"shop", "ring-1", string(phase), "0"}); err != nil {
 		t.Fatal(err)
 	}
-	p := &program{environment: environment{stdout: out, stderr: out, getenv: os.Getenv, now: testNow}, flags: globalFlags{output: "text"}}
+	p := &program{environment: environment{stdout: out, stderr: out, getenv: os.Getenv, now: testNow, running: func(int) bool { return true }}, flags: globalFlags{output: "text"}}
 	return &session{program: p, db: db}
 }
 

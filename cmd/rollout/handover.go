@@ -68,7 +68,7 @@ func (s *session) drivenNow(ctx context.Context, id orchestrator.ID) string {
 	case row.Phase.Ended():
 		return fmt.Sprintf("%s has ended: %s", id, row.Phase)
 	}
-	if v := viewDriver(row.Lease, s.now()); v != nil && v.Alive {
+	if v := s.driver(row.Lease); v != nil && v.Alive {
 		return fmt.Sprintf("%s goes on in the background: %s", id, s.driverWords(v))
 	}
 	return ""

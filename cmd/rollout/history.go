@@ -57,7 +57,7 @@ func (p *program) runHistory(ctx context.Context, o historyOptions) error {
 func (p *program) summaries(page store.Page) list[summaryView] {
 	views := []summaryView{}
 	for _, r := range page.Rollouts {
-		views = append(views, viewSummary(r, p.now()))
+		views = append(views, p.viewSummary(r))
 	}
 	l := listOf(views)
 	l.Next = string(page.Next)

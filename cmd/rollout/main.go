@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -37,7 +38,8 @@ func hostEnvironment() environment {
 			width, height, _ := term.GetSize(int(os.Stdout.Fd())) // 0 is no limit
 			return width, height
 		},
-		getenv: os.Getenv, now: time.Now, host: host, pid: os.Getpid(),
+		running: func(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) },
+		getenv:  os.Getenv, now: time.Now, host: host, pid: os.Getpid(),
 	}
 }
 

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 func testEnvironment() environment {
 	env := hostEnvironment()
 	env.now = testNow
+	env.running = func(int) bool { return true }
 	env.host, env.pid = "host", 42
 	env.terminal = os.Getenv("TEST_TTY") != ""
 	env.questions = os.Getenv("TEST_QUESTIONS") != ""

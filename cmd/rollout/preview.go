@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -107,7 +109,23 @@ func joinFaults(faults []error) error {
 	return &commandError{exit: v.exit, code: v.code, hint: v.hint, err: faults[0], what: strings.Join(words, "\n       ")}
 }
 
+// stepWait bounds how long a preview waits for a repository.
+const stepWait = 15 * time.Second
+
+// step looks at a service. A repository that cannot be reached now is no
+// reason to refuse: the rollout tries again until its deadline.
 func (l previewer) step(ctx context.Context, n orchestrator.NewStep) (previewStepView, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepWait)
+	defer cancel()
+	v, err := l.look(ctx, n)
+	var git *gitrepo.Error
+	if errors.As(err, &git) && git.Result == orchestrator.Unreachable {
+		v.Words, err = "cannot be looked at now: "+git.Error(), nil
+	}
+	return v, err
+}
+
+func (l previewer) look(ctx context.Context, n orchestrator.NewStep) (previewStepView, error) {
 	v := previewStepView{Service: n.Target.Service, Wave: n.Wave, To: n.To, Clusters: []rings.ClusterName{}, Excluded: []excludedView{},
 		Modified: []rings.ClusterName{}, Findings: []findingView{}}
 	survey, err := l.survey(ctx, n)
@@ -137,8 +155,7 @@ func (l previewer) survey(ctx context.Context, n orchestrator.NewStep) (orchestr
 	o := l.pub.Survey(ctx, orchestrator.Job{Scope: l.created.Scope, Targets: map[rings.ServiceName]orchestrator.Target{service: n.Target},
 		Action: orchestrator.Action{ID: "preview", Kind: orchestrator.ActSurvey, Ring: n.Ring, Items: []orchestrator.Item{{Service: service}}}})
 	if o.Result != orchestrator.OK || len(o.Surveys) != 1 {
-		v := classifyOutcome(o.Code, o.Hint)
-		return orchestrator.Survey{}, &commandError{exit: v.exit, code: v.code, hint: v.hint, what: fmt.Sprintf("service %q: %s", service, o.Words)}
+		return orchestrator.Survey{}, fmt.Errorf("service %q: %w", service, &gitrepo.Error{Result: o.Result, Code: o.Code, Words: o.Words, Hint: o.Hint})
 	}
 	return o.Surveys[0], nil
 }

@@ -29,6 +29,7 @@ type environment struct {
 	size           func() (width, height int) // of the terminal; 0: no limit
 	getenv         func(string) string
 	now            func() time.Time
+	running        func(pid int) bool // whether there is such a process
 	host           string
 	pid            int
 }

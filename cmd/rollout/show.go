@@ -25,7 +25,7 @@ func (p *program) runShow(ctx context.Context, ref string) error {
 		if err != nil {
 			return err
 		}
-		return p.print(viewRollout(s, l, p.now()), func(w io.Writer) error {
+		return p.print(p.viewRollout(s, l), func(w io.Writer) error {
 			return printLines(w, p.frame(l).render(s))
 		})
 	})
@@ -46,7 +46,7 @@ func load(ctx context.Context, db *store.DB, ref string) (*orchestrator.State, *
 }
 
 func (p *program) frame(l *orchestrator.Lease) frame {
-	return frame{style: p.style(p.terminal), now: p.now(), relative: p.terminal, driver: p.driverWords(viewDriver(l, p.now())), clusters: 20}
+	return frame{style: p.style(p.terminal), now: p.now(), relative: p.terminal, driver: p.driverWords(p.driver(l)), clusters: 20}
 }
 
 func printLines(w io.Writer, lines []string) error {
@@ -72,7 +72,7 @@ func (p *program) runExplain(ctx context.Context, ref string) error {
 		if err != nil {
 			return err
 		}
-		v := viewRollout(s, l, p.now())
+		v := p.viewRollout(s, l)
 		return p.print(v, func(w io.Writer) error {
 			fmt.Fprintf(w, "%s on %s: %s: %s\n", v.ID, join(v.Rings), v.Phase, v.Reason)
 			for _, st := range v.Steps {

@@ -107,5 +107,5 @@ func (p *program) cancelled(ctx context.Context, db *store.DB, s *orchestrator.S
 	if s.Phase != orchestrator.Cancelled {
 		return conflict(fmt.Sprintf("\"rollout show %s\" shows it", s.ID), "rollout %s ended before it could be cancelled: %s", s.ID, s.Phase)
 	}
-	return p.done(viewRollout(s, l, p.now()), "rollout %s is cancelled; what was published stays", s.ID)
+	return p.done(p.viewRollout(s, l), "rollout %s is cancelled; what was published stays", s.ID)
 }
