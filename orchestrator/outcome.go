@@ -33,7 +33,7 @@ func (t *turn) outcome(o Outcome) {
 	case ActNudge:
 		t.each(a, o, t.nudged)
 	case ActHint:
-		// Nothing depends on a hint: Fleet polls by itself.
+		t.each(a, o, t.hinted)
 	}
 }
 
@@ -81,6 +81,15 @@ func (t *turn) published(st *StepState, _ Item, o Outcome) {
 	default:
 		t.fail(st, Failure{Code: o.Code, Words: o.Words, Hint: o.Hint})
 	}
+}
+
+// hinted asks for the hint again when it did not arrive: Fleet polls by itself,
+// but perhaps only once an hour. Nothing depends on it.
+func (t *turn) hinted(st *StepState, item Item, o Outcome) {
+	if o.Result == Refused || o.Result == OK || !st.TakenUpAt.IsZero() {
+		return
+	}
+	t.ask(Action{Kind: ActHint, Ring: st.Ring, Items: []Item{item}, Commit: st.Survey.Tip, Reason: "again: " + o.Words, After: t.now.Add(5 * time.Second)})
 }
 
 func (t *turn) nudged(st *StepState, _ Item, o Outcome) {

@@ -154,7 +154,7 @@ func TestInterruptTwice(t *testing.T) {
 	s.must(p.Process.Signal(os.Interrupt))
 	_ = p.Process.Signal(syscall.SIGTERM) // it may have ended by then
 	p.code(20 * time.Second)
-	s.says(s.ok("list"), "nobody")
+	s.eventually(20*time.Second, "nobody drives it", func() bool { return strings.Contains(s.ok("list").stdout, "nobody") })
 	s.ok("watch", s.app, "--no-background")
 	if n := s.commits("db"); n != 1 {
 		t.Errorf("%d commits, want 1", n)

@@ -30,6 +30,10 @@ func TestOutages(t *testing.T) {
 		}
 	})
 	s.setUp(service{name: "db"})
+	// Fleet's controllers and agents back off while their API server is away,
+	// and need up to a minute after it is back: the default deadlines are made
+	// for that, those of the other scenarios are not.
+	s.ok("ring", "update", s.app, "ring-1", "--uptake-deadline", "5m", "--deadline", "5m")
 	for part, version := range map[string]string{"manager-api": "v2", "agent-c1": "v3", "git": "v4"} {
 		s.ok("plan", "set", s.app, "db="+version)
 		create := s.begin("create", s.app, "ring-1")
@@ -41,7 +45,7 @@ func TestOutages(t *testing.T) {
 		}
 		s.must(own.Start(s.ctx, part))
 		stop := s.kubelet(own)
-		if code := create.code(3 * time.Minute); code != 0 {
+		if code := create.code(5 * time.Minute); code != 0 {
 			t.Errorf("%s away: exit code %d\n%s", part, code, create.out.String())
 		}
 		stop()

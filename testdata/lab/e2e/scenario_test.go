@@ -53,7 +53,7 @@ func play(t *testing.T, app string, waves int) *scenario {
 
 func playIn(t *testing.T, l *lab.Lab, app string, waves int) *scenario {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	s := &scenario{T: t, lab: l, ctx: ctx, app: app, store: filepath.Join(t.TempDir(), "rollout.db"), begun: time.Now(), waves: waves}
 	s.env = append(os.Environ(), "KUBECONFIG="+l.Kubeconfig(), "ROLLOUT_STORE="+s.store, "ROLLOUT_ACTOR=e2e@"+app,
 		"ROLLOUT_GIT_USERNAME="+lab.GitUser, "ROLLOUT_GIT_PASSWORD="+lab.GitPassword,
