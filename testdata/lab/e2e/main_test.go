@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,29 +47,74 @@ func run(m *testing.M) (code int, err error) {
 	if scratch, err = os.MkdirTemp("", "rollout-e2e-"); err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	defer func() { err = errors.Join(err, cleanUp(ctx)) }()
+	onInterrupt(ctx)
 	if err := buildBinary(ctx); err != nil {
 		return 1, err
 	}
-	if shared, err = begin(ctx); err != nil {
-		return 1, err
+	if *in != "" {
+		shared, err = lab.Open(*in)
+	} else {
+		shared, err = up(ctx, "shared")
 	}
-	if *in == "" && !*keep {
-		defer func() { err = errors.Join(err, shared.Down(ctx)) }()
+	if err != nil {
+		return 1, err
 	}
 	code = m.Run()
 	return max(code, report()), nil
 }
 
-func begin(ctx context.Context) (*lab.Lab, error) {
-	if *in != "" {
-		return lab.Open(*in)
+// labs are those that were started here, to be ended here.
+var labs struct {
+	mu  sync.Mutex
+	all []*lab.Lab
+}
+
+// up starts a lab of four clusters; cleanUp ends it.
+func up(ctx context.Context, name string) (*lab.Lab, error) {
+	l, err := lab.Up(ctx, lab.Options{Dir: filepath.Join(scratch, name), Clusters: lab.Clusters(4), Out: os.Stderr})
+	if err != nil {
+		return nil, err
 	}
-	l, err := lab.Up(ctx, lab.Options{Dir: filepath.Join(scratch, "lab"), Clusters: lab.Clusters(4), Out: os.Stderr})
-	if err == nil && *keep {
-		fmt.Fprintln(os.Stderr, "the lab stays in", l.Dir())
+	labs.mu.Lock()
+	defer labs.mu.Unlock()
+	labs.all = append(labs.all, l)
+	return l, nil
+}
+
+// cleanUp ends all labs that were started, and removes everything; it may be
+// called again.
+func cleanUp(ctx context.Context) error {
+	labs.mu.Lock()
+	defer labs.mu.Unlock()
+	var err error
+	for _, l := range labs.all {
+		if *keep {
+			fmt.Fprintln(os.Stderr, "the lab stays in", l.Dir())
+			continue
+		}
+		err = errors.Join(err, l.Down(ctx))
 	}
-	return l, err
+	labs.all = nil
+	if *keep {
+		return err
+	}
+	return errors.Join(err, os.RemoveAll(scratch))
+}
+
+// onInterrupt cleans up when somebody ends the tests: they would leave the
+// labs running.
+func onInterrupt(ctx context.Context) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		fmt.Fprintf(os.Stderr, "e2e: %s; ending the labs\n", s)
+		if err := cleanUp(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+		}
+		os.Exit(1)
+	}()
 }
 
 // buildBinary builds the program as `make build` does.

@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,20 +13,11 @@ import (
 // after the other, in a lab of their own: the rollout completes each time.
 func TestOutages(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp(scratch, "outages-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := lab.Up(t.Context(), lab.Options{Dir: filepath.Join(dir, "lab"), Clusters: lab.Clusters(4), Out: os.Stderr})
+	own, err := up(t.Context(), "outages")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := playIn(t, own, "outages", 3)
-	t.Cleanup(func() {
-		if err := own.Down(s.ctx); err != nil {
-			t.Error(err)
-		}
-	})
 	s.setUp(service{name: "db"})
 	// Fleet's controllers and agents back off while their API server is away,
 	// and need up to a minute after it is back: the default deadlines are made
