@@ -18,6 +18,10 @@ func (t *turn) decide(st *StepState) {
 	if t.overdue(st) || st.Survey == nil || !st.Synced {
 		return
 	}
+	if len(st.Members) == 0 {
+		t.fail(st, Failure{Code: CodeTargets, Words: fmt.Sprintf("%s has no clusters any more", st.Ring)})
+		return
+	}
 	if len(st.Survey.Expected) == 0 {
 		t.done(st, StepSkipped, "not deployed on "+string(st.Ring))
 		return
@@ -153,7 +157,7 @@ func (t *turn) publishing(st *StepState) {
 		t.ask(Action{Kind: ActHint, Ring: st.Ring, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
 		return
 	}
-	if t.s.Failure != nil && st.Pushes == 0 && !t.isPending(st, ActPublish) {
+	if t.s.Failure != nil && !st.Doubt && !t.isPending(st, ActPublish) {
 		t.emit(StepHeld{st.ref()})
 		return
 	}

@@ -147,9 +147,7 @@ func (r *Runner) loop(ctx context.Context, until Until) error {
 	renew := r.after(renewEvery)
 	defer func() { renew.stop() }()
 	for {
-		if err := r.adopt(ctx, until); err != nil {
-			return err
-		}
+		r.adopt(ctx, until)
 		if done, err := r.round(ctx, until); done || err != nil {
 			return err
 		}
@@ -210,27 +208,28 @@ func (r *Runner) unread() {
 }
 
 // adopt takes up the live rollouts that nobody drives, unless only the named
-// ones are wanted.
-func (r *Runner) adopt(ctx context.Context, until Until) error {
+// ones are wanted. One that cannot be taken up does not keep the others.
+func (r *Runner) adopt(ctx context.Context, until Until) {
 	if until == UntilEnded || !r.look {
-		return nil
+		return
 	}
-	r.look = false
 	live, err := r.Store.Live(ctx)
 	if err != nil {
-		r.look = true
 		r.Log.Warn("cannot look for live rollouts, trying again", "err", err)
-		return nil
+		return
 	}
+	r.look = false
 	for _, id := range live {
 		if r.driven[id] != nil || r.errs[id] != nil {
 			continue
 		}
-		if err := r.takeUp(ctx, id); err != nil && !errors.Is(err, ErrLeased) {
-			return fmt.Errorf("take up rollout %q: %w", id, err)
+		err := r.takeUp(ctx, id)
+		if err == nil || errors.Is(err, ErrLeased) || ctx.Err() != nil {
+			continue
 		}
+		r.errs[id] = fmt.Errorf("take up rollout %q: %w", id, err)
+		r.Log.Error("rollout is not driven", "rollout", id, "err", err)
 	}
-	return nil
 }
 
 // round is one turn of the loop: read, step, append, act. It reports whether
