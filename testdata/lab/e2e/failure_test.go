@@ -101,8 +101,8 @@ func TestGitServer(t *testing.T) {
 		fault lab.GitFault
 		words []string
 	}{
-		{"401", lab.GitFault{Only: lab.Push, Status: 401}, []string{"authentication", "hint:"}},
-		{"403", lab.GitFault{Only: lab.Push, Status: 403}, []string{"permission", "hint:"}},
+		{"401", lab.GitFault{Only: lab.Push, Status: 401}, []string{"asks for credentials", "hint:"}},
+		{"403", lab.GitFault{Only: lab.Push, Status: 403}, []string{"does not allow this", "hint:"}},
 		{"hook", lab.GitFault{Refuse: "only on weekdays"}, []string{"only on weekdays"}},
 		{"nothing", lab.GitFault{Hang: true}, []string{"gitserver-db"}},
 	} {
