@@ -100,6 +100,7 @@ func ending(s *orchestrator.State) error {
 		return e
 	}
 	e.code, e.hint = string(s.Failure.Code), cmpHint(s.Failure.Hint, again(s))
+	e.what = fmt.Sprintf("rollout %s failed (%s): %s", s.ID, s.Failure.Code, s.Explain(s.FinishedAt))
 	if s.Failure.Code == orchestrator.CodeClaimed || s.Failure.Code == orchestrator.CodeManual {
 		e.exit = exitConflict
 	}
