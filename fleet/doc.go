@@ -15,6 +15,27 @@
 //
 // Facts are levels. Nothing is sent before every kind was listed once; then come all the facts there are, and Synced.
 //
+// # Whose BundleDeployments are watched
+//
+// Usually those of all clusters of the GitRepos, by label, in all namespaces: one list and one watch. In a fleet of
+// thousands of clusters that reads thousands of objects to learn about a few, so for a small ring of a large fleet
+// each cluster's own namespace is watched instead (narrow.go), also after the cluster left the ring. A ring that
+// outgrows this is watched the wide way from then on.
+//
+// The other rings are of interest for one thing only: the nonce of a new attempt must be one that no cluster of our
+// ring can show for anything but that attempt. What must be larger than every nonce that is known is then the largest of
+//
+//   - every entry of the file (orchestrator.Survey) and every target of the Bundle, which is what Fleet has of the
+//     file: whatever a cluster of another ring, or one that is moved between rings, is told to show;
+//   - what the ring's own clusters show and acknowledged, those that join included, and the store's last nonce.
+//
+// That leaves out only what a cluster of another ring shows, is in no entry any more (a revert), and was forgotten by
+// the store. Should it join our ring during the attempt with the very same number, the number alone proves nothing; but
+// it counts only with the commit's label, not paused and with nothing staged. Fleet computes label and staged options
+// of all BundleDeployments from one Bundle, in one go (internal/cmd/controller/target), so its options are an entry's of
+// our commit or a later one, and it counts as ours only if it applied just these. What is given up is the forced upgrade of
+// such a cluster, should it have applied exactly this content under exactly this number before.
+//
 // # What a caller must do
 //
 //  1. [Connect], once; a [Manager] is safe for concurrent use.

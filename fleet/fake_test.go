@@ -33,10 +33,12 @@ type fakeAPI struct {
 	requests []string        // "VERB PLURAL?QUERY"
 	onWrite  func()          // called before each update, once, without the lock
 	date     time.Time       // of the answers; zero means now
+	more     int             // objects that are counted besides those there are
 }
 
 type fakeWatch struct {
 	resource string
+	folder   string // begins the paths of what is watched
 	query    url.Values
 	events   chan string
 	done     chan struct{}
@@ -117,10 +119,14 @@ func (f *fakeAPI) remove(path string) {
 
 func (f *fakeAPI) emit(path, kind string, o obj) {
 	for w := range f.watches {
-		if w.resource == pluralOf(path) {
+		if w.sees(path) {
 			f.send(w, kind, o)
 		}
 	}
+}
+
+func (w *fakeWatch) sees(path string) bool {
+	return w.resource == pluralOf(path) && strings.HasPrefix(path, w.folder)
 }
 
 func (f *fakeAPI) send(w *fakeWatch, kind string, o obj) {
@@ -272,10 +278,15 @@ func (f *fakeAPI) serveList(w http.ResponseWriter, r *http.Request, path string)
 	from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
 	next := ""
 	items = items[min(from, len(items)):]
+	remaining := len(items) - limit + f.more
 	if limit > 0 && limit < len(items) {
 		items, next = items[:limit], strconv.Itoa(from+limit)
 	}
-	_ = json.NewEncoder(w).Encode(obj{"kind": listKinds[path[strings.LastIndex(path, "/")+1:]], "apiVersion": "fleet.cattle.io/v1alpha1", "metadata": obj{"resourceVersion": strconv.Itoa(f.version), "continue": next}, "items": items})
+	meta := obj{"resourceVersion": strconv.Itoa(f.version), "continue": next}
+	if q := r.URL.Query(); next != "" && q.Get("labelSelector")+q.Get("fieldSelector") == "" {
+		meta["remainingItemCount"] = remaining
+	}
+	_ = json.NewEncoder(w).Encode(obj{"kind": listKinds[path[strings.LastIndex(path, "/")+1:]], "apiVersion": "fleet.cattle.io/v1alpha1", "metadata": meta, "items": items})
 }
 
 var listKinds = map[string]string{"gitrepos": "GitRepoList", "clusters": "ClusterList"}
@@ -305,6 +316,14 @@ func selected(o obj, q url.Values) bool {
 	return true
 }
 
+// folder is the namespace's part of a path, "" for all namespaces.
+func folder(path string) string {
+	if !strings.Contains(path, "/namespaces/") {
+		return ""
+	}
+	return path + "/"
+}
+
 func (f *fakeAPI) serveWatch(w http.ResponseWriter, r *http.Request, plural string) {
 	f.mu.Lock()
 	if f.gone[plural] {
@@ -314,12 +333,12 @@ func (f *fakeAPI) serveWatch(w http.ResponseWriter, r *http.Request, plural stri
 		return
 	}
 	done := make(chan struct{})
-	fw := &fakeWatch{resource: plural, query: r.URL.Query(), events: make(chan string, 4096), done: done, stop: sync.OnceFunc(func() { close(done) })}
+	fw := &fakeWatch{resource: plural, folder: folder(r.URL.Path), query: r.URL.Query(), events: make(chan string, 4096), done: done, stop: sync.OnceFunc(func() { close(done) })}
 	from, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	for _, p := range slices.Sorted(maps.Keys(f.objects)) {
 		o := f.objects[p]
 		version, _ := strconv.Atoi(o["metadata"].(obj)["resourceVersion"].(string))
-		if pluralOf(p) == plural && version > from {
+		if fw.sees(p) && version > from {
 			f.send(fw, "MODIFIED", o)
 		}
 	}

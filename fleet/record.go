@@ -69,7 +69,8 @@ func (d deployment) same(o deployment) bool {
 // bundle is what is kept of a Bundle.
 type bundle struct {
 	name, repo, commit text
-	err                text // "targeting error ..."
+	err                text  // "targeting error ..."
+	nonce              int64 // the largest forceSyncGeneration that it asks for, on any ring
 	deleting           bool
 }
 
@@ -88,9 +89,10 @@ type gitRepo struct {
 
 // member is what is kept of a Cluster that carries the ring's labels.
 type member struct {
-	name     text
-	lastSeen int64 // unix nanoseconds of status.agent.lastSeen; 0 never
-	left     bool  // it carried them, and does not any more
+	name      text
+	namespace string // of its BundleDeployments; "" until Fleet made it
+	lastSeen  int64  // unix nanoseconds of status.agent.lastSeen; 0 never
+	left      bool   // it carried them, and does not any more
 }
 
 // listed are the paths that paths was joined from.

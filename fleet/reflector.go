@@ -37,6 +37,7 @@ type source[R any] struct {
 	set     func(record R, live bool)
 	delete  func(R)
 	replace func([]R)
+	listed  func()      // the first list is there; more calls do nothing
 	give    func(error) // ends the whole watch
 	now     func() time.Time
 

@@ -11,6 +11,7 @@ func (t *tracker) setBundle(b bundle) {
 		return
 	}
 	t.bundles[b.name] = b
+	t.nonces[b.name] = max(t.nonces[b.name], b.nonce)
 	if !known || old.repo != b.repo {
 		t.resolve(b.repo.String())
 		t.resolve(old.repo.String())

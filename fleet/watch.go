@@ -32,8 +32,9 @@ func (m *Manager) Watch(ctx context.Context, w orchestrator.Watch, sink func([]o
 	ctx, give := context.WithCancelCause(klog.NewContext(ctx, m.log))
 	f := &feed{tracker: newTracker(w.Targets), wake: make(chan struct{}, 1), now: m.now}
 	var running sync.WaitGroup
-	for _, run := range m.sources(w, f, give) {
-		f.unlisted++
+	sources := m.sources(w, f, give)
+	f.unlisted = len(sources)
+	for _, run := range sources {
 		running.Go(func() { run(ctx) })
 	}
 	f.pump(ctx, sink)
@@ -134,16 +135,10 @@ func (f *feed) seenAt(live bool) time.Time {
 // sources are the four kinds that a rollout watches.
 func (m *Manager) sources(w orchestrator.Watch, f *feed, give func(error)) []func(context.Context) {
 	repos := gitRepoNames(w.Targets)
-	byRepo := "fleet.cattle.io/repo-name in (" + strings.Join(repos, ",") + ")"
-
-	deployments := m.deploymentSource(byRepo + ",fleet.cattle.io/bundle-namespace=" + w.Scope.Workspace +
-		",fleet.cattle.io/cluster-namespace=" + w.Scope.Workspace)
-	bind(deployments, f, give, func(t *tracker, d placed, live bool) { t.setDeployment(d.key, d.deployment, f.seenAt(live)) },
-		func(t *tracker, d placed) { t.deleteDeployment(d.key) },
-		func(t *tracker) []placed { return t.placed() }, func(d placed) any { return d.key })
+	deployments := newDeployments(m, w, f, give)
 
 	bundles := newSource(m, "bundles", (*wireBundle).record)
-	bundles.namespace, bundles.labelSelector = w.Scope.Workspace, byRepo
+	bundles.namespace, bundles.labelSelector = w.Scope.Workspace, byRepo(w)
 	bind(bundles, f, give, func(t *tracker, b bundle, _ bool) { t.setBundle(b) },
 		func(t *tracker, b bundle) { t.deleteBundle(b.name) },
 		func(t *tracker) []bundle { return slices.Collect(maps.Values(t.bundles)) }, func(b bundle) any { return b.name })
@@ -160,11 +155,22 @@ func (m *Manager) sources(w orchestrator.Watch, f *feed, give func(error)) []fun
 	clusters := newSource(m, "clusters", (*wireCluster).record)
 	clusters.namespace = w.Scope.Workspace
 	clusters.labelSelector = labels.SelectorFromSet(w.Scope.Labels(w.Ring)).String()
-	bind(clusters, f, give, func(t *tracker, c member, _ bool) { t.setMember(c); m.forgetReach(w.Scope.Workspace) },
+	bind(clusters, f, give, func(t *tracker, c member, _ bool) {
+		t.setMember(c)
+		deployments.plan(t)
+		m.forgetReach(w.Scope.Workspace)
+	},
 		func(t *tracker, c member) { t.deleteMember(c.name); m.forgetReach(w.Scope.Workspace) },
 		func(t *tracker) []member { return slices.Collect(maps.Values(t.members)) }, func(c member) any { return c.name })
+	replace, listed := clusters.replace, sync.OnceFunc(func() { close(deployments.listed) })
+	clusters.replace = func(list []member) { replace(list); listed() }
 
 	return []func(context.Context){deployments.run, bundles.run, gitRepos.run, clusters.run}
+}
+
+// byRepo selects what belongs to the GitRepos of the watched services.
+func byRepo(w orchestrator.Watch) string {
+	return "fleet.cattle.io/repo-name in (" + strings.Join(gitRepoNames(w.Targets), ",") + ")"
 }
 
 // bind lets a source change the tracker. have returns what the tracker has of
@@ -174,7 +180,7 @@ func bind[R any](s *source[R], f *feed, give func(error), set func(*tracker, R, 
 	s.give = give
 	s.set = func(r R, live bool) { f.change(func(t *tracker) { set(t, r, live) }) }
 	s.delete = func(r R) { f.change(func(t *tracker) { remove(t, r) }) }
-	listed := sync.OnceFunc(f.listed)
+	s.listed = sync.OnceFunc(f.listed)
 	s.replace = func(list []R) {
 		f.change(func(t *tracker) {
 			there := make(map[any]struct{}, len(list))
@@ -190,7 +196,7 @@ func bind[R any](s *source[R], f *feed, give func(error), set func(*tracker, R, 
 				set(t, r, false)
 			}
 		})
-		listed()
+		s.listed()
 	}
 }
 
@@ -200,17 +206,13 @@ type placed struct {
 	deployment
 }
 
-// deploymentSource reads BundleDeployments of all cluster namespaces.
-func (m *Manager) deploymentSource(selector string) *source[placed] {
-	s := newSource(m, "bundledeployments", func(w *wireDeployment) placed { return placed{w.key(), w.record()} })
-	s.labelSelector = selector
-	return s
-}
-
-func (t *tracker) placed() []placed {
+// placed are the deployments that are known, of one cluster or of all.
+func (t *tracker) placed(cluster *text) []placed {
 	out := make([]placed, 0, len(t.deployments))
 	for k, d := range t.deployments {
-		out = append(out, placed{k, d})
+		if cluster == nil || k.cluster == *cluster {
+			out = append(out, placed{k, d})
+		}
 	}
 	return out
 }

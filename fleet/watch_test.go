@@ -121,12 +121,17 @@ func (w *watcher) take(t *testing.T, line string) []string {
 
 func waitWatching(t *testing.T, f *fakeAPI) {
 	t.Helper()
+	waitWatches(t, f, 4)
+}
+
+func waitWatches(t *testing.T, f *fakeAPI, want int) {
+	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if f.watching() == 4 {
+		if f.watching() == want {
 			return
 		}
 	}
-	t.Fatalf("got %d watches, want 4", f.watching())
+	t.Fatalf("got %d watches, want %d", f.watching(), want)
 }
 
 func TestWatch_Story(t *testing.T) {
@@ -309,6 +314,12 @@ func TestWatch_LeavesNoGoroutine(t *testing.T) {
 	if err := w.end(); err != nil {
 		t.Fatal(err)
 	}
+	wantNoGoroutine(t)
+}
+
+// wantNoGoroutine looks for goroutines of a watch that has ended.
+func wantNoGoroutine(t *testing.T) {
+	t.Helper()
 	buf := make([]byte, 1<<20)
 	stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
 	left := map[string]bool{}

@@ -187,7 +187,8 @@ func (s *wireDeploymentStatus) digest() uint64 {
 	return h.Sum64()
 }
 
-// wireBundle is a Bundle.
+// wireBundle is a Bundle. Each target carries the options of one entry of the
+// fleet.yaml, the Bundle itself those of the GitRepo.
 type wireBundle struct {
 	Metadata struct {
 		wireMeta
@@ -196,6 +197,12 @@ type wireBundle struct {
 			Repo   string `json:"fleet.cattle.io/repo-name"`
 		} `json:"labels"`
 	} `json:"metadata"`
+	Spec struct {
+		Nonce   int64 `json:"forceSyncGeneration"`
+		Targets []struct {
+			Nonce int64 `json:"forceSyncGeneration"`
+		} `json:"targets"`
+	} `json:"spec"`
 	Status struct {
 		Conditions wireConditions `json:"conditions"`
 	} `json:"status"`
@@ -207,7 +214,10 @@ const targetingError = "targeting error"
 
 func (w *wireBundle) record() bundle {
 	b := bundle{name: intern(w.Metadata.Name), repo: intern(w.Metadata.Labels.Repo),
-		commit: intern(w.Metadata.Labels.Commit), deleting: w.Metadata.Deletion != ""}
+		commit: intern(w.Metadata.Labels.Commit), nonce: w.Spec.Nonce, deleting: w.Metadata.Deletion != ""}
+	for _, t := range w.Spec.Targets {
+		b.nonce = max(b.nonce, t.Nonce)
+	}
 	if m := w.Status.Conditions.failure("Ready"); strings.HasPrefix(m, targetingError) {
 		b.err = intern(m)
 	}
@@ -291,7 +301,7 @@ func (w *wireCluster) lastSeen() time.Time {
 }
 
 func (w *wireCluster) record() member {
-	m := member{name: intern(w.Metadata.Name)}
+	m := member{name: intern(w.Metadata.Name), namespace: w.Status.Namespace}
 	if t := w.lastSeen(); !t.IsZero() {
 		m.lastSeen = t.UnixNano()
 	}

@@ -66,8 +66,10 @@ type Bundle struct {
 	Commit string `json:"commit,omitempty"` // label fleet.cattle.io/commit
 	// Error is the message of Ready=False when it is a "targeting error ...".
 	Error string `json:"error,omitempty"`
-	// MaxNonce is the largest forceSyncGeneration or syncGeneration of all the
-	// service's BundleDeployments, on every ring.
+	// MaxNonce is the largest forceSyncGeneration of the Bundle's targets, which
+	// are every ring's, and forceSyncGeneration or syncGeneration of the
+	// service's BundleDeployments: those of the ring, and of every other one
+	// where the watch reaches that far.
 	MaxNonce int64 `json:"maxNonce,omitempty"`
 }
 

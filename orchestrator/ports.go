@@ -142,7 +142,7 @@ type Fleet interface {
 }
 
 // Watch says what to observe: the clusters of a ring and the services'
-// BundleDeployments on all clusters of their GitRepos.
+// BundleDeployments on them; on the clusters of other rings where that is cheap.
 type Watch struct {
 	Scope   Scope
 	Ring    rings.RingName
