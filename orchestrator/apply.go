@@ -285,7 +285,7 @@ func (st *StepState) turned(t ClusterTurned, at time.Time) {
 	if !t.Suspect.IsZero() && !t.Suspect.Equal(c.Suspect) {
 		st.Suspicions = append(st.Suspicions, Suspicion{t.Cluster, t.Suspect})
 	}
-	if c.Phase != t.Phase {
+	if c.Phase != t.Phase || t.Expected && !c.Expected {
 		c.Since = at
 	}
 	c.Expected, c.Phase, c.Reason, c.Code, c.Suspect = t.Expected, t.Phase, t.Reason, t.Code, t.Suspect

@@ -108,7 +108,7 @@ func (p *plan) missFaults(misses map[miss][]string) {
 		var e *Error
 		if m.entry == base {
 			e = p.f.fault(CodeNoEntry, 0, "no targetCustomizations entry selects clusters of the ring: they get the base values")
-			e.Hint = "add an entry for this ring with what it runs now (rollout service add --write-entries)"
+			e.Hint = "add an entry for this ring to targetCustomizations, with what it runs now"
 		} else {
 			e = p.f.fault(CodeMissingField, p.f.entryLine(m.entry), "does not say %s, so that the base value reaches the ring", m.field)
 			e.Entry, e.Field = p.f.entryName(m.entry), m.field

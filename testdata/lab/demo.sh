@@ -17,6 +17,10 @@ if ! go run ./cmd/lab status >/dev/null 2>&1; then
 fi
 eval "$(go run ./cmd/lab env)"
 export PATH="$root/bin:$PATH"
+if rollout app show shop >/dev/null 2>&1; then
+  say "The demo has run already, and its lab is open; to begin anew: make demo-down && make demo"
+  exit 0
+fi
 
 say "The application: five services, two rings, four clusters"
 show rollout app create shop
