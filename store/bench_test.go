@@ -1,8 +1,6 @@
 package store_test
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -135,32 +133,7 @@ func fillHistory(t testing.TB, db *store.DB, n uint64) {
 	tape, lease := start(t, db, "shop", "ring-1", storetest.Start)
 	appendAll(t, db, tape.Batch(lease, storetest.Whole(storetest.App("shop"), "ring-1", 5)...))
 	must(t, db.Release(t.Context(), lease))
-	alter(t, db.Path(), func(tx *bolt.Tx) error {
-		source := append([]byte("shop\x00"), binary.BigEndian.AppendUint64(nil, 1)...)
-		row := tx.Bucket([]byte("rollouts")).Get(source)
-		when, _ := tx.Bucket([]byte("times")).Cursor().First()
-		for i := uint64(2); i <= n; i++ {
-			key := append([]byte("shop\x00"), binary.BigEndian.AppendUint64(nil, i)...)
-			at := storetest.Start.Add(time.Duration(i) * time.Second)
-			order := append(bytes.Clone(when[:3]), binary.BigEndian.AppendUint64(nil, uint64(at.Unix())<<24)[:5]...)
-			order = append(append(order, 0, 0, 0, 0), key...)
-			copied := bytes.Replace(row, []byte(`"shop-1"`), fmt.Appendf(nil, `"shop-%d"`, i), 1)
-			copied = bytes.Replace(copied, []byte(storetest.Start.Format(time.RFC3339)), []byte(at.Format(time.RFC3339)), 1)
-			must(t, tx.Bucket([]byte("rollouts")).Put(key, copied))
-			must(t, tx.Bucket([]byte("times")).Put(order, nil))
-			must(t, copyJournal(tx.Bucket([]byte("journal")), source, key))
-		}
-		return nil
-	})
-}
-
-func copyJournal(all *bolt.Bucket, from, to []byte) error {
-	b, err := all.CreateBucket(to)
-	if err != nil {
-		return err
-	}
-	b.FillPercent = 1
-	return all.Bucket(from).ForEach(b.Put)
+	must(t, storetest.CopyFirst(db.Path(), n))
 }
 
 // BenchmarkRestart loads 100 live rollouts of 100 clusters, half way, as a
