@@ -52,6 +52,8 @@ type View struct {
 	rest    string            // hash of what the root says beyond the merged options
 }
 
+const selectorHint = "repair the selector; Fleet refuses the whole bundle for it"
+
 // View prepares Effect for the given targets and fields (see File.Effect). The error is an *Error about a selector, or
 // about targets in the file that make entries ambiguous.
 func (f *File) View(targets []Target, fields []Field) (*View, error) {
@@ -62,7 +64,9 @@ func (f *File) View(targets []Target, fields []Field) (*View, error) {
 	for _, t := range f.targets(targets) {
 		m, err := t.compile()
 		if err != nil {
-			return nil, f.fault(CodeSelector, 0, "target %q: %v", t.Name, err)
+			e := f.fault(CodeSelector, 0, "target %q: %v", t.Name, err)
+			e.Hint = selectorHint
+			return nil, e
 		}
 		v.targets = append(v.targets, m)
 	}
@@ -70,7 +74,7 @@ func (f *File) View(targets []Target, fields []Field) (*View, error) {
 		m, err := t.target().compile()
 		if err != nil {
 			e := f.fault(CodeSelector, f.entryLine(i), "%v", err)
-			e.Entry = f.entryName(i)
+			e.Entry, e.Hint = f.entryName(i), selectorHint
 			return nil, e
 		}
 		v.entries = append(v.entries, m)

@@ -183,5 +183,7 @@ func (f *File) syntax(err error) *Error {
 	if errors.As(err, &wrong) {
 		msg = "Fleet cannot put a value of type " + wrong.Value + " into " + embedded.ReplaceAllString(wrong.Field, "")
 	}
-	return f.fault(CodeSyntax, line, "cannot be read: %s", wrapping.ReplaceAllString(msg, ""))
+	e := f.fault(CodeSyntax, line, "cannot be read: %s", wrapping.ReplaceAllString(msg, ""))
+	e.Hint = "repair it; Fleet cannot read it either"
+	return e
 }

@@ -127,7 +127,7 @@ func flowText(path []string) string {
 func (p *plan) unreadFaults(unread map[string][]string) {
 	for name, clusters := range unread {
 		e := p.f.fault(CodeValuesFile, 0, "values file %s was not read, and may override the version", name)
-		e.Clusters = sorted(clusters)
+		e.Clusters, e.Hint = sorted(clusters), "put it into the folder of "+p.f.name+", or take it out of helm.valuesFiles"
 		p.faults = append(p.faults, e)
 	}
 }

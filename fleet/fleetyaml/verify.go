@@ -200,6 +200,9 @@ func sameEffect(a, b Effect) bool {
 // outside is the fault of a cluster that is not in the ring and would change all the same.
 func (p *plan) outside(a, b Effect) *Error {
 	e := p.f.fault(CodeOutsideRing, 0, "also selects clusters outside the ring, which would go from %q to %q", a.Version, b.Version)
+	if b.Version == probe {
+		e.Msg = fmt.Sprintf("also selects clusters outside the ring, which run %q and would change with it", a.Version)
+	}
 	for _, at := range b.Entries {
 		if p.edits[at] != nil {
 			e.Line, e.Entry = p.f.entryLine(at), p.f.entryName(at)
