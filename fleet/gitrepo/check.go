@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
-
-	"rollout/orchestrator"
 )
 
 // File is a file at a branch's tip.
@@ -93,7 +91,7 @@ func (m *mirror) file(ctx context.Context, at string) (File, error) {
 		return File{}, err
 	}
 	if !e.file() {
-		return File{}, refusal(orchestrator.CodeNotFound, "", "%s: not found on branch %s", at, m.branch)
+		return File{}, m.noFile(at)
 	}
 	src, err := m.read(ctx, e.hash)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -79,7 +80,7 @@ func (r *remote) classify(ctx context.Context, err error) *Error {
 	switch {
 	case ctx.Err() != nil, isTimeout(err):
 		return &Error{Result: orchestrator.Unreachable, Code: orchestrator.CodeUnreach,
-			Words: "no answer before the deadline: " + err.Error(),
+			Words: "no answer before the deadline: " + withoutURL(err).Error(),
 			Hint:  "is the server up? " + r.probe()}
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		return refusal(orchestrator.CodeAuth, "", "the server did not accept the credentials: %v", err)
@@ -98,7 +99,7 @@ func (r *remote) classify(ctx context.Context, err error) *Error {
 	}
 	if isNetwork(err) {
 		return &Error{Result: orchestrator.Unreachable, Code: orchestrator.CodeUnreach,
-			Words: "cannot be reached: " + err.Error(), Hint: r.probe()}
+			Words: "cannot be reached: " + withoutURL(err).Error(), Hint: r.probe()}
 	}
 	return refusal(orchestrator.CodeUnexpected, "", "%v", err)
 }
@@ -148,14 +149,28 @@ func (r *remote) denied(words string) *Error {
 }
 
 func (r *remote) absent(words string) *Error {
-	return refusal(orchestrator.CodeNotFound,
-		"check the URL; a private repository also looks like this to an account that may not read it",
-		"repository not found: %s", oneLine(words))
+	e := refusal(orchestrator.CodeNotFound,
+		"check the URL; a private repository also looks like this to an account that may not read it", "repository not found")
+	// The transport's own words say no more than that; the server's may.
+	said := strings.TrimRight(strings.TrimPrefix(oneLine(words), transport.ErrRepositoryNotFound.Error()), ": ")
+	if said = strings.TrimLeft(said, ": "); said != "" {
+		e.Words += ": " + said
+	}
+	return e
 }
 
 // probe is a command that shows the same failure.
 func (r *remote) probe() string {
 	return "try: git ls-remote " + r.name
+}
+
+// withoutURL is what went wrong without the request's address, which says the
+// repository again.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 func isTimeout(err error) bool {

@@ -2,6 +2,7 @@ package gitrepo_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollout/fleet/gitrepo"
 	"rollout/orchestrator"
 )
 
@@ -252,5 +254,24 @@ func truncate(t *testing.T, dir, pattern string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is said names the repository once, and nothing twice.
+func TestPublisher_CheckPush_words(t *testing.T) {
+	s := newSite(t, "fleet.yaml", fleetYAML)
+	nowhere := s.http.URL + "/nope.git"
+	tests := []struct{ repo, branch, words, hint string }{
+		{nowhere, "main", nowhere + ": repository not found", "check the URL"},
+		{s.url, "release", s.url + `: branch "release": not found`, "it has main; name one of them with --branch"},
+		{"http://127.0.0.1:1/x.git", "main", "http://127.0.0.1:1/x.git: cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused",
+			"git ls-remote http://127.0.0.1:1/x.git"},
+	}
+	for _, tt := range tests {
+		var e *gitrepo.Error
+		err := s.publisher().CheckPush(t.Context(), tt.repo, tt.branch)
+		if !errors.As(err, &e) || e.Error() != tt.words || !strings.Contains(e.Hint, tt.hint) {
+			t.Errorf("got %v, hint %q; want %s, hint %q", err, e.Hint, tt.words, tt.hint)
+		}
 	}
 }

@@ -112,12 +112,16 @@ func (m *mirror) noBranch() error {
 	slices.Sort(names)
 	hint := "the repository has no branches"
 	if len(names) > 0 {
-		hint = "it has " + strings.Join(names[:min(len(names), 8)], ", ")
+		hint = "it has " + strings.Join(names[:min(len(names), 8)], ", ") + "; name one of them with --branch"
 	}
 	if near := rings.Nearest(m.branch, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return refusal(orchestrator.CodeNotFound, hint, "branch %q: not found", m.branch)
+}
+
+func (m *mirror) noFile(at string) *Error {
+	return refusal(orchestrator.CodeNotFound, `"git ls-files" in a clone of the branch shows what there is`, "%s: not found on branch %s", at, m.branch)
 }
 
 // partial reports whether the server leaves blobs out and hands them in later.

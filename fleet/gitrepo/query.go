@@ -102,7 +102,7 @@ func (q *query) state(ctx context.Context, m *mirror, n *node) (*state, error) {
 		return nil, err
 	}
 	if !e.there() {
-		return &state{path: at, key: "-", err: refusal(orchestrator.CodeNotFound, "", "%s: not found on branch %s", at, m.branch)}, nil
+		return &state{path: at, key: "-", err: m.noFile(at)}, nil
 	}
 	file, err := q.parse(ctx, m, at, e)
 	if err != nil {
