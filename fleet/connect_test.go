@@ -68,20 +68,20 @@ func TestConnect_NoWay(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	tests := []struct {
-		name string
-		o    fleet.Options
-		want error
+		name  string
+		o     fleet.Options
+		want  error
+		words string // how the message ends
 	}{
-		{"nothing", fleet.Options{}, fleet.ErrNoKubeconfig},
-		{"no such file", fleet.Options{Kubeconfig: "missing"}, fleet.ErrNoKubeconfig},
-		{"no such context", fleet.Options{Kubeconfig: kubeconfigFor(t, "http://127.0.0.1:1"), Context: "other"}, fleet.ErrNoKubeconfig},
-		{"nobody listens", fleet.Options{Kubeconfig: kubeconfigFor(t, "http://127.0.0.1:1")}, fleet.ErrUnreachable},
+		{"nothing", fleet.Options{}, fleet.ErrNoKubeconfig, "kubeconfig: no usable kubeconfig: neither KUBECONFIG nor ~/.kube/config leads to one"},
+		{"no such file", fleet.Options{Kubeconfig: "missing"}, fleet.ErrNoKubeconfig, "no such file or directory"},
+		{"no such context", fleet.Options{Kubeconfig: kubeconfigFor(t, "http://127.0.0.1:1"), Context: "other"}, fleet.ErrNoKubeconfig, `context "other" does not exist`},
+		{"nobody listens", fleet.Options{Kubeconfig: kubeconfigFor(t, "http://127.0.0.1:1")}, fleet.ErrUnreachable,
+			"the manager cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused"},
 	}
 	for _, tt := range tests {
-		if _, err := fleet.Connect(t.Context(), tt.o); !errors.Is(err, tt.want) {
-			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
-		} else {
-			t.Log(err)
+		if _, err := fleet.Connect(t.Context(), tt.o); !errors.Is(err, tt.want) || !strings.HasSuffix(err.Error(), tt.words) {
+			t.Errorf("%s: got %v, want %v that ends with %q", tt.name, err, tt.want, tt.words)
 		}
 	}
 }

@@ -116,9 +116,18 @@ func (r request) fail(err error) error {
 	case noSuchType(err):
 		return fmt.Errorf("%s: %w: %w", r, ErrNoFleet, err)
 	case unreachable(err):
-		return fmt.Errorf("%s: %w: %w", r, ErrUnreachable, err)
+		return fmt.Errorf("%s: %w: %w", r, ErrUnreachable, withoutURL(err))
 	}
 	return fmt.Errorf("%s: %w", r, err)
+}
+
+// withoutURL is what went wrong without the request's address: the request
+// and the manager are named already.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 // noSuchType reports whether the answer is a 404 for the type and not for an

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -85,6 +86,9 @@ func restConfig(o Options) (*rest.Config, error) {
 		&clientcmd.ConfigOverrides{CurrentContext: o.Context})
 	config, err := loader.ClientConfig()
 	if err != nil {
+		if clientcmd.IsEmptyConfig(err) { // its words are about a variable of other programs
+			err = errors.New("neither KUBECONFIG nor ~/.kube/config leads to one")
+		}
 		return nil, fmt.Errorf("%s: %w: %w", kubeconfigName(o), ErrNoKubeconfig, err)
 	}
 	config.UserAgent = cmp.Or(o.UserAgent, "rollout")

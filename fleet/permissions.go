@@ -16,6 +16,7 @@ type Missing struct {
 	Namespace string // "" means all
 	For       string // what it is needed for
 	Optional  bool   // the program works without, but worse
+	SetUp     bool   // only describing an application needs it, no rollout
 }
 
 // String is what a person would grant: `patch gitrepos.fleet.cattle.io/status in namespace "fleet-default"`.
@@ -30,7 +31,7 @@ func (m Missing) String() string {
 type need struct {
 	verbs                        []string
 	group, resource, subresource string
-	everywhere, optional         bool
+	everywhere, optional, setUp  bool
 	use                          string
 }
 
@@ -43,8 +44,8 @@ var needs = []need{
 	{verbs: []string{"list"}, resource: "clustergroups", use: "knowing which clusters a GitRepo deploys to"},
 	{verbs: []string{"get", "list", "watch"}, resource: "gitrepos", use: "following the git jobs"},
 	{verbs: []string{"patch"}, resource: "gitrepos", subresource: "status", optional: true, use: "telling Fleet of a commit at once, instead of at its next poll"},
-	{verbs: []string{"patch"}, resource: "clusters", optional: true, use: "rollout cluster add and set-ring"},
-	{verbs: []string{"create"}, resource: "gitrepos", optional: true, use: "rollout service add of a repository that Fleet does not deploy yet"},
+	{verbs: []string{"patch"}, resource: "clusters", optional: true, setUp: true, use: "rollout cluster add and set-ring"},
+	{verbs: []string{"create"}, resource: "gitrepos", optional: true, setUp: true, use: "rollout service add of a repository that Fleet does not deploy yet"},
 	{verbs: []string{"patch"}, resource: "gitrepos", optional: true, use: "running a failed git job again"},
 	{verbs: []string{"get", "create", "update"}, group: "coordination.k8s.io", resource: "leases", optional: true, use: "keeping two stores from rolling out the same ring"},
 }
@@ -99,7 +100,7 @@ func (m *Manager) reviews() []review {
 			a := &authv1.ResourceAttributes{Namespace: namespace, Verb: verb, Group: group, Resource: n.resource, Subresource: n.subresource}
 			out = append(out, review{
 				review:  &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: a}},
-				missing: Missing{Verb: verb, Resource: name, Namespace: namespace, For: n.use, Optional: n.optional}})
+				missing: Missing{Verb: verb, Resource: name, Namespace: namespace, For: n.use, Optional: n.optional, SetUp: n.setUp}})
 		}
 	}
 	return out
