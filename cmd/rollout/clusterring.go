@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
@@ -136,12 +137,24 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 		mv.from = on
 	}
 	if mv.before.LabelsOwned != nil && !maps.Equal(mv.labels, mv.before.Labels) {
-		return mv.before.LabelsOwned
+		return mv.owned()
 	}
 	if err := mv.spareOthers(ctx, db); err != nil || !mv.exclusive {
 		return err
 	}
 	return mv.quiet(ctx, db)
+}
+
+// owned says how to set the labels where Rancher takes them from.
+func (mv *move) owned() error {
+	e := mv.before.LabelsOwned
+	kind, name, _ := strings.Cut(strings.ReplaceAll(e.Owner, `"`, ""), " ")
+	command := "kubectl label " + kind
+	if namespace, short, ok := strings.Cut(name, "/"); ok {
+		command, name = fmt.Sprintf("kubectl -n %s label %s", namespace, kind), short
+	}
+	return &commandError{exit: exitConflict, code: "labels-owned", what: e.Error(), err: e,
+		hint: fmt.Sprintf("%s %s %s", command, name, strings.ReplaceAll(labelChanges(mv.before.Labels, mv.labels), ",", " "))}
 }
 
 // quiet refuses while a rollout is live on either ring.

@@ -95,3 +95,72 @@ func TestEnding(t *testing.T) {
 		}
 	}
 }
+
+// A GitRepo that is not there, or that we may not read, is no reason to try
+// again; an API server that does not answer is.
+func TestRefusedReach(t *testing.T) {
+	tests := []struct {
+		err  error
+		code orchestrator.Code // "" is not named
+	}{
+		{nil, ""},
+		{&rings.UnknownError{Kind: "GitRepo", Name: "db", Where: `workspace "fleet-default"`}, orchestrator.CodeNotFound},
+		{&fleet.ForbiddenError{Verb: "get", Resource: "gitrepos"}, orchestrator.CodeDenied},
+		{fleet.ErrUnreachable, ""},
+		{errors.New("something"), ""},
+	}
+	for _, tt := range tests {
+		got := refusedReach("db", tt.err)
+		var named *gitrepo.Error
+		if errors.As(got, &named) != (tt.code != "") || named != nil && (named.Code != tt.code || named.Result != orchestrator.Refused || named.Hint == "") {
+			t.Errorf("%v became %#v", tt.err, got)
+		}
+	}
+}
+
+// Faults of the file are said once and not for every ring; each hint is there.
+func TestBlockers(t *testing.T) {
+	found := []findingView{
+		{Ring: "ring-1", Severity: fleetyaml.Blocker, Line: 3, Message: "has imageScans", Hint: "remove imageScans"},
+		{Ring: "ring-1", Severity: fleetyaml.Blocker, Line: 9, Entry: "eu", Clusters: []string{"c1"}, Message: "is a template", Hint: "write a version"},
+		{Ring: "ring-1", Severity: fleetyaml.Warning, Message: "is strange"},
+		{Ring: "ring-2", Severity: fleetyaml.Blocker, Line: 3, Message: "has imageScans", Hint: "remove imageScans"},
+	}
+	err := blockers(rings.Service{Name: "db", Repo: "https://git.example.com/db.git"}, "fleet.yaml", found)
+	const want = "service \"db\": https://git.example.com/db.git:\n  fleet.yaml:3: has imageScans\n" +
+		"  fleet.yaml:9: ring \"ring-1\": entry \"eu\": is a template (clusters c1)"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+	if v := classify(err); v.hint != "remove imageScans; write a version" || v.exit != exitInvalid {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestTogether(t *testing.T) {
+	got := together([]fleet.Missing{
+		{Verb: "list", Resource: "bundles", Namespace: "a", For: "x"}, {Verb: "watch", Resource: "bundles", Namespace: "a", For: "x"},
+		{Verb: "patch", Resource: "bundles", Namespace: "a", For: "y"}, {Verb: "list", Resource: "bundles", For: "x"}})
+	var words []string
+	for _, m := range got {
+		words = append(words, m.String())
+	}
+	const want = `list, watch bundles in namespace "a"; patch bundles in namespace "a"; list bundles in all namespaces`
+	if s := strings.Join(words, "; "); s != want {
+		t.Errorf("got %s, want %s", s, want)
+	}
+}
+
+// Rancher's cluster names what to type where its labels are set.
+func TestMove_Owned(t *testing.T) {
+	for owner, want := range map[string]string{
+		`clusters.management.cattle.io "c-m-1"`:          "kubectl label clusters.management.cattle.io c-m-1 app=shop ring=ring-1",
+		`clusters.provisioning.cattle.io "workspace/eu"`: "kubectl -n workspace label clusters.provisioning.cattle.io eu app=shop ring=ring-1",
+	} {
+		mv := move{labels: map[string]string{"app": "shop", "ring": "ring-1"}, before: fleet.Cluster{LabelsOwned: &fleet.LabelsOwnedError{Cluster: "eu", Owner: owner}}}
+		v := classify(mv.owned())
+		if v.hint != want || v.exit != exitConflict || v.code != "labels-owned" || !errors.Is(mv.owned(), fleet.ErrLabelsOwned) {
+			t.Errorf("%s: got %+v, want the hint %s", owner, v, want)
+		}
+	}
+}

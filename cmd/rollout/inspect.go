@@ -105,19 +105,25 @@ func clustersOn(a *rings.Application, ring rings.RingName, all []fleetyaml.Clust
 // blockers is an error about everything that stands in the way, or nil. That a
 // service is not deployed on a ring at all is not in the way: it is skipped.
 func blockers(s rings.Service, file string, found []findingView) error {
-	var faults []string
-	hint := ""
+	var faults, hints []string
 	for _, f := range found {
 		if f.Severity != fleetyaml.Blocker || f.Code == fleetyaml.CodeNotDeployed {
 			continue
 		}
-		faults = append(faults, findingWords(file, f))
-		hint = cmpHint(hint, f.Hint)
+		if f.Entry == "" && len(f.Clusters) == 0 { // it is about the file, and so the same for every ring
+			f.Ring = ""
+		}
+		if words := findingWords(file, f); !slices.Contains(faults, words) {
+			faults = append(faults, words)
+		}
+		if f.Hint != "" && !slices.Contains(hints, f.Hint) {
+			hints = append(hints, f.Hint)
+		}
 	}
 	if len(faults) == 0 {
 		return nil
 	}
-	return &commandError{exit: exitInvalid, code: string(orchestrator.CodeFile), hint: hint,
+	return &commandError{exit: exitInvalid, code: string(orchestrator.CodeFile), hint: strings.Join(hints, "; "),
 		what: fmt.Sprintf("service %q: %s:\n  %s", s.Name, s.Repo, strings.Join(faults, "\n  "))}
 }
 
@@ -127,10 +133,13 @@ func findingWords(file string, f findingView) string {
 	if f.Line > 0 {
 		where = fmt.Sprintf("%s:%d", file, f.Line)
 	}
-	words := fmt.Sprintf("%s: ring %q: %s", where, f.Ring, f.Message)
-	if f.Entry != "" && !strings.Contains(f.Message, f.Entry) {
-		words = fmt.Sprintf("%s: ring %q: entry %q: %s", where, f.Ring, f.Entry, f.Message)
+	if f.Ring != "" {
+		where += fmt.Sprintf(": ring %q", f.Ring)
 	}
+	if f.Entry != "" && !strings.Contains(f.Message, f.Entry) {
+		where += fmt.Sprintf(": entry %q", f.Entry)
+	}
+	words := where + ": " + f.Message
 	if len(f.Clusters) > 0 {
 		words += fmt.Sprintf(" (clusters %s)", shortList(f.Clusters, 5))
 	}

@@ -56,22 +56,40 @@ func (p *program) warnOfMissing(ctx context.Context, m *fleet.Manager) {
 	if err != nil {
 		p.say("warning: the permissions could not be looked at: %v", err)
 	}
-	for _, x := range missing {
-		p.say("warning: missing permission: %s (%s)", x, x.For)
+	for _, x := range together(missing) {
+		p.warnOf(x)
 	}
 }
 
+func (p *program) warnOf(x fleet.Missing) { p.say("warning: missing permission: %s (%s)", x, x.For) }
+
+// together is the missing permissions with the verbs on one resource joined.
+func together(missing []fleet.Missing) []fleet.Missing {
+	var out []fleet.Missing
+	for _, x := range missing {
+		if n := len(out) - 1; n >= 0 && out[n].Resource == x.Resource && out[n].Namespace == x.Namespace && out[n].For == x.For {
+			out[n].Verb += ", " + x.Verb
+		} else {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
 // needPermissions refuses when something that a rollout cannot do without is
-// not permitted.
+// not permitted, and warns of what it will do worse without.
 func (p *program) needPermissions(ctx context.Context, m *fleet.Manager) error {
 	missing, err := m.Permissions(ctx)
 	if err != nil {
 		return err
 	}
 	what := ""
-	for _, x := range missing {
-		if !x.Optional {
+	for _, x := range together(missing) {
+		switch {
+		case !x.Optional:
 			what += fmt.Sprintf("\n  %s (%s)", x, x.For)
+		case !x.SetUp:
+			p.warnOf(x)
 		}
 	}
 	if what == "" {
@@ -85,7 +103,20 @@ type inventory struct{ *fleet.Manager }
 
 func (i inventory) Reach(ctx context.Context, s orchestrator.Scope, t orchestrator.Target) (gitrepo.Reach, error) {
 	r, err := i.Manager.Reach(ctx, s, t)
-	return gitrepo.Reach(r), err
+	return gitrepo.Reach(r), refusedReach(t.Service, err)
+}
+
+// refusedReach names what trying again does not mend, such as a GitRepo that
+// is not there. What it does not name is tried again.
+func refusedReach(service rings.ServiceName, err error) error {
+	if err == nil {
+		return nil
+	}
+	o := fleet.Outcome(err)
+	if o.Result != orchestrator.Refused || o.Code == orchestrator.CodeUnexpected {
+		return err
+	}
+	return &gitrepo.Error{Result: o.Result, Code: o.Code, Words: o.Words, Hint: classify(err).hint, Services: []rings.ServiceName{service}}
 }
 
 func (p *program) publisher(m *fleet.Manager) *gitrepo.Publisher {

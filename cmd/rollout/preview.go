@@ -136,10 +136,10 @@ func (l previewer) look(ctx context.Context, n orchestrator.NewStep) (previewSte
 	for _, x := range survey.Excluded {
 		v.Excluded = append(v.Excluded, excludedView{x.Cluster, x.Why})
 	}
-	if err := l.foreign(n, survey); err != nil {
+	if err := l.inspect(ctx, n, &v); err != nil {
 		return v, err
 	}
-	if err := l.inspect(ctx, n, &v); err != nil {
+	if err := l.foreign(n, survey); err != nil {
 		return v, err
 	}
 	if err := l.modified(ctx, n, &v); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -243,9 +244,14 @@ func (d *addition) reachOf(ctx context.Context) (fleet.Reach, error) {
 // record makes the GitRepo if there is none, and writes the service down.
 func (p *program) record(ctx context.Context, db *store.DB, d *addition) (err error) {
 	if d.made {
-		if d.gitRepo, err = d.manager.CreateGitRepo(ctx, d.gitRepo); err != nil {
+		made, err := d.manager.CreateGitRepo(ctx, d.gitRepo)
+		if errors.Is(err, rings.ErrExists) {
+			return conflict("give the GitRepo another name in the repository's repo.yaml", "service %q: %v", d.service.Name, err)
+		}
+		if err != nil {
 			return err
 		}
+		d.gitRepo = made
 		p.say("GitRepo %q created from the repository's repo.yaml", d.gitRepo.Name)
 	}
 	if d.service.Bundle = d.file.BundleName(); d.service.Bundle == "" {
