@@ -125,3 +125,25 @@ func TestStep_journalSize(t *testing.T) {
 	}
 	t.Logf("%d bytes per changed cluster", large)
 }
+
+// BenchmarkStep_services is one fact in a rollout of many services, of which
+// the first is converging and each of the others waits for the one before.
+func BenchmarkStep_services(b *testing.B) {
+	for _, n := range []int{50, 1000} {
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			s, now := converging(b, 10)
+			for i := range n - 1 {
+				more := *s.Steps[0]
+				more.Target.Service, more.Needs = rings.ServiceName(fmt.Sprintf("s-%04d", i)), []rings.ServiceName{s.Steps[i].Target.Service}
+				more.Phase, more.Clusters, more.Counts = orchestrator.StepWaiting, nil, nil
+				s.Steps = append(s.Steps, &more)
+			}
+			turns := turnOf(s.Steps[0].Members[0], now)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				now = now.Add(time.Microsecond)
+				orchestrator.Step(s, orchestrator.Input{Now: now, Facts: turns[1+i%2 : 2+i%2]}, "driver")
+			}
+		})
+	}
+}

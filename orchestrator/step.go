@@ -61,6 +61,7 @@ type turn struct {
 
 	dirty map[*StepState]map[rings.ClusterName]bool // clusters to judge again
 	all   map[*StepState]bool                       // steps whose clusters must all be judged again
+	index map[Ref]*StepState                        // all steps; nil until it is needed
 }
 
 // emit records an event and folds it.
@@ -262,11 +263,23 @@ func (t *turn) start(st *StepState) {
 		return
 	}
 	for _, need := range st.Needs {
-		if p := t.s.step(Ref{st.Ring, need}).Phase; p != StepDone && p != StepSkipped {
+		if p := t.step(Ref{st.Ring, need}).Phase; p != StepDone && p != StepSkipped {
 			return
 		}
 	}
 	t.emit(StepStarted{st.ref()})
+}
+
+// step returns the step. Every waiting step asks for those that it needs in
+// every turn, so a search for each would take the square of their number.
+func (t *turn) step(r Ref) *StepState {
+	if t.index == nil {
+		t.index = make(map[Ref]*StepState, len(t.s.Steps))
+		for _, st := range t.s.Steps {
+			t.index[st.ref()] = st
+		}
+	}
+	return t.index[r]
 }
 
 // finish ends the rollout when nothing can move any more.
