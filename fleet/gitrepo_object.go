@@ -21,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"rollout/orchestrator"
 	"rollout/rings"
 )
 
@@ -198,27 +197,6 @@ func parseGitRepo(doc []byte) (*fleetv1.GitRepo, error) {
 		return nil, fmt.Errorf("GitRepo %q: metadata.name and spec.repo are needed", g.Name)
 	}
 	return &g, nil
-}
-
-// Deployment is a BundleDeployment, as previews show it.
-type Deployment struct {
-	Bundle string
-	orchestrator.Deployment
-}
-
-// Deployed returns the BundleDeployments of a GitRepo of the workspace, of all
-// its Bundles and on all clusters, sorted by Bundle and cluster. Heard is not set.
-func (m *Manager) Deployed(ctx context.Context, gitRepo string) ([]Deployment, error) {
-	out := []Deployment{}
-	selector := "fleet.cattle.io/repo-name=" + gitRepo + ",fleet.cattle.io/bundle-namespace=" + m.workspace
-	err := listAll(ctx, m, "bundledeployments", "", selector, func(w *wireDeployment) {
-		cluster := rings.ClusterName(w.Metadata.Labels.Cluster)
-		out = append(out, Deployment{Bundle: w.Metadata.Labels.Bundle, Deployment: *w.record().fact(cluster)})
-	})
-	slices.SortFunc(out, func(a, b Deployment) int {
-		return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Cluster, b.Cluster))
-	})
-	return out, err
 }
 
 // BundleOf returns the name of the Bundle of a folder that the GitRepo deploys,

@@ -87,6 +87,9 @@ func (f *largeFleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.list(w, from, min(from+1, f.clusters), f.clusters, f.cluster)
 	case plural == "clusters":
 		f.list(w, 0, f.ring, f.ring, f.cluster)
+	case strings.HasPrefix(plural, "clusters/"):
+		c, _ := strconv.Atoi(strings.TrimPrefix(plural, "clusters/c-"))
+		f.cluster(w, c)
 	case plural == "gitrepos":
 		f.list(w, 0, f.services, f.services, f.gitRepo)
 	case plural == "bundles":
@@ -186,6 +189,28 @@ func BenchmarkWatch_start(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(f.listed.Load())/float64(n), "objects")
+}
+
+// BenchmarkDeployedOn is what a preview reads of the same ring, one service after
+// the other, before the rollout is created.
+func BenchmarkDeployedOn(b *testing.B) {
+	_, host := serveLarge(b, largeClusters, 10)
+	var names []rings.ClusterName
+	for i := range 10 {
+		names = append(names, rings.ClusterName(fmt.Sprintf("c-%05d", i)))
+	}
+	for b.Loop() {
+		m, err := newManager(&rest.Config{Host: host, QPS: 50, Burst: 100}, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range largeServices {
+			got, err := m.DeployedOn(b.Context(), fmt.Sprint("repo-", i), names)
+			if err != nil || len(got) != len(names) {
+				b.Fatalf("got %d, %v, want %d", len(got), err, len(names))
+			}
+		}
+	}
 }
 
 // BenchmarkWatch_listAll reports the peak memory of a process that watches a

@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rollout/rings"
 )
 
 // DefaultWorkspace is the namespace in which Rancher keeps Fleet's objects.
@@ -54,9 +56,10 @@ type Manager struct {
 	log       logr.Logger
 	now       func() time.Time
 
-	mu    sync.Mutex
-	hints map[string][]string // by namespace/name: the commits hinted, oldest first
-	reach map[string]*reach   // by namespace
+	mu     sync.Mutex
+	hints  map[string][]string // by namespace/name: the commits hinted, oldest first
+	reach  map[string]*reach   // by namespace
+	nearby map[rings.ClusterName]near
 }
 
 // Connect finds the manager and makes sure that it answers, has Fleet's types
@@ -111,7 +114,7 @@ func kubeconfigName(o Options) string {
 
 func newManager(config *rest.Config, o Options) (*Manager, error) {
 	m := &Manager{host: config.Host, workspace: cmp.Or(o.Workspace, DefaultWorkspace), log: o.Log, now: o.Now,
-		hints: map[string][]string{}, reach: map[string]*reach{}}
+		hints: map[string][]string{}, reach: map[string]*reach{}, nearby: map[rings.ClusterName]near{}}
 	if m.now == nil {
 		m.now = time.Now
 	}

@@ -187,6 +187,30 @@ func TestDeployed(t *testing.T) {
 	}
 }
 
+func TestDeployedOn(t *testing.T) {
+	for _, more := range []int{0, 10_000} {
+		f := newFakeAPI(t)
+		populateLarge(f)
+		f.more = more
+		m := f.manager(t, Options{})
+		for range 3 {
+			got, err := m.DeployedOn(t.Context(), "shop-web", []rings.ClusterName{"c1", "c3"})
+			if err != nil || len(got) != 2 || got[0].Cluster != "c1" || got[1].Cluster != "c3" || got[1].Bundle != "web" {
+				t.Errorf("%d more clusters: got %+v, %v", more, got, err)
+			}
+		}
+		if got := listsOfAll(f); more > 0 && len(got) > 0 {
+			t.Errorf("got %q, want nothing of other clusters to be listed", got)
+		}
+		if n := len(f.asked("list bundledeployments")); more > 0 && n != 2 {
+			t.Errorf("got %d lists, want one for each cluster", n)
+		}
+		if got, err := m.DeployedOn(t.Context(), "other", []rings.ClusterName{"c1"}); err != nil || len(got) > 0 {
+			t.Errorf("another GitRepo: got %+v, %v", got, err)
+		}
+	}
+}
+
 func TestPermissions(t *testing.T) {
 	f := newFakeAPI(t)
 	m := f.manager(t, Options{})

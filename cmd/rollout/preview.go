@@ -200,7 +200,7 @@ func (l previewer) inspect(ctx context.Context, n orchestrator.NewStep, v *previ
 
 // modified finds the clusters whose next upgrade will probably hang.
 func (l previewer) modified(ctx context.Context, n orchestrator.NewStep, v *previewStepView) error {
-	all, err := l.manager.Deployed(ctx, n.Target.GitRepo)
+	all, err := l.manager.DeployedOn(ctx, n.Target.GitRepo, v.Clusters)
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (l previewer) modified(ctx context.Context, n orchestrator.NewStep, v *prev
 		return err
 	}
 	for _, d := range all {
-		if !d.NonModified && !d.Gone && (s.Bundle == "" || d.Bundle == s.Bundle) && slices.Contains(v.Clusters, d.Cluster) && d.Applied {
+		if !d.NonModified && !d.Gone && (s.Bundle == "" || d.Bundle == s.Bundle) && d.Applied {
 			v.Modified = append(v.Modified, d.Cluster)
 		}
 	}
