@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -152,7 +153,7 @@ func (f *largeFleet) deployment(w io.Writer, cluster, service int) {
 // watchUntilSynced connects as a command does and watches all services until
 // the first facts are there; it returns how many are about deployments.
 func watchUntilSynced(ctx context.Context, host string) (deployments int, err error) {
-	m, err := newManager(&rest.Config{Host: host, QPS: 50, Burst: 100}, Options{})
+	m, err := newManager(&rest.Config{Host: host, QPS: defaultQPS, Burst: defaultBurst}, Options{})
 	if err != nil {
 		return 0, err
 	}
@@ -200,7 +201,7 @@ func BenchmarkDeployedOn(b *testing.B) {
 		names = append(names, rings.ClusterName(fmt.Sprintf("c-%05d", i)))
 	}
 	for b.Loop() {
-		m, err := newManager(&rest.Config{Host: host, QPS: 50, Burst: 100}, Options{})
+		m, err := newManager(&rest.Config{Host: host, QPS: defaultQPS, Burst: defaultBurst}, Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -210,6 +211,31 @@ func BenchmarkDeployedOn(b *testing.B) {
 				b.Fatalf("got %d, %v, want %d", len(got), err, len(names))
 			}
 		}
+	}
+}
+
+// BenchmarkWatch_hundred is 100 rollouts of one service on 100 clusters that
+// one process takes up, until there are facts about all.
+func BenchmarkWatch_hundred(b *testing.B) {
+	f, host := serveLarge(b, 100, 100)
+	f.services = 1
+	w := orchestrator.Watch{Scope: testScope, Ring: "ring-1", Targets: []orchestrator.Target{{Service: "svc-0", GitRepo: "repo-0", Path: "deploy"}}}
+	for b.Loop() {
+		m, err := newManager(&rest.Config{Host: host, QPS: defaultQPS, Burst: defaultBurst}, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				ctx, stop := context.WithCancel(b.Context())
+				defer stop()
+				if err := m.Watch(ctx, w, func([]orchestrator.Fact) { stop() }); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
 

@@ -30,13 +30,21 @@ import (
 // DefaultWorkspace is the namespace in which Rancher keeps Fleet's objects.
 const DefaultWorkspace = "fleet-default"
 
+// A process that takes 100 rollouts up asks 900 times at once, and hardly ever
+// after that; API servers have a fairness of their own.
+const (
+	defaultQPS   = 200
+	defaultBurst = 400
+)
+
 // Options say which manager is meant and how to speak with it.
 type Options struct {
 	Kubeconfig string // a file; "" means KUBECONFIG, ~/.kube/config, or the pod's own account
 	Context    string // of the kubeconfig; "" means its current one
 	Workspace  string // "" means DefaultWorkspace
 	UserAgent  string // "" means "rollout"
-	// QPS and Burst bound what is asked of the API server; 0 means 50 and 100.
+	// QPS and Burst bound what is asked of the API server; 0 means defaultQPS
+	// and defaultBurst.
 	QPS   float32
 	Burst int
 	// Log takes what the libraries below have to say, mostly about
@@ -95,8 +103,8 @@ func restConfig(o Options) (*rest.Config, error) {
 		return nil, fmt.Errorf("%s: %w: %w", kubeconfigName(o), ErrNoKubeconfig, err)
 	}
 	config.UserAgent = cmp.Or(o.UserAgent, "rollout")
-	config.QPS = cmp.Or(o.QPS, 50)
-	config.Burst = cmp.Or(o.Burst, 100)
+	config.QPS = cmp.Or(o.QPS, defaultQPS)
+	config.Burst = cmp.Or(o.Burst, defaultBurst)
 	config.WarningHandler = rest.NoWarnings{}
 	return config, nil
 }

@@ -70,8 +70,8 @@ func newSource[R, W any, P wire[W]](m *Manager, plural string, record func(P) R)
 	}
 }
 
-// run keeps listing and watching until ctx ends. When it returns, no goroutine
-// of it is left.
+// run keeps listing and watching until ctx ends. When it returns, no request of
+// it is under way and no stream open.
 func (s *source[R]) run(ctx context.Context) {
 	r := cache.NewReflectorWithOptions(s, &object[R]{}, s, cache.ReflectorOptions{
 		Name: "rollout", TypeDescription: s.resource,

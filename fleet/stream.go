@@ -143,7 +143,7 @@ type events[R any] struct {
 	body   io.ReadCloser
 	json   *json.Decoder
 	decode func(*json.Decoder) (*object[R], error)
-	ended  func() // called once, by the Decode that returns an error
+	ended  func() // called once, when the stream is over
 }
 
 // Decode returns the next event, or io.EOF when the connection ended, however
@@ -190,8 +190,13 @@ func ending(err error) error {
 	return io.EOF
 }
 
-// Close breaks the connection.
-func (e *events[R]) Close() { _ = e.body.Close() } // it was only read
+// Close breaks the connection. The StreamWatcher calls it at its end, whether
+// or not a Decode has failed by then: one that was stopped while it handed an
+// event over decodes no more.
+func (e *events[R]) Close() {
+	_ = e.body.Close() // it was only read
+	e.ended()
+}
 
 // newer reports whether a resource version comes after another; a version that
 // is not a number is always newer. Versions of one kind are comparable, and a
