@@ -41,7 +41,7 @@ type source[R any] struct {
 	give    func(error) // ends the whole watch
 	now     func() time.Time
 
-	running sync.WaitGroup // requests and streams
+	running gate // requests and streams
 	mu      sync.Mutex
 	trust   map[string]trust // by verb
 	seen    string           // the newest version; only the reflector's goroutine uses it
@@ -79,7 +79,7 @@ func (s *source[R]) run(ctx context.Context) {
 	})
 	r.WatchListPageSize = pageSize
 	r.RunWithContext(ctx)
-	s.running.Wait()
+	s.running.close()
 }
 
 func (s *source[R]) request(o *metav1.ListOptions) *rest.Request {
@@ -93,8 +93,10 @@ func (s *source[R]) request(o *metav1.ListOptions) *rest.Request {
 // exactly that version, not a later one: after the API server was restarted,
 // the Reflector would list the past and be refused a watch from there, for ever.
 func (s *source[R]) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	s.running.Add(1)
-	defer s.running.Done()
+	if err := s.running.enter(); err != nil {
+		return nil, err
+	}
+	defer s.running.leave()
 	o.ResourceVersion, o.ResourceVersionMatch = "", ""
 	body, err := s.request(&o).Stream(ctx)
 	if err != nil {
@@ -112,14 +114,17 @@ func (s *source[R]) ListWithContext(ctx context.Context, o metav1.ListOptions) (
 
 // WatchWithContext opens a stream of events.
 func (s *source[R]) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	if err := s.running.enter(); err != nil {
+		return nil, err
+	}
 	o.Watch = true
 	body, err := s.request(&o).Stream(ctx)
 	if err != nil {
+		s.running.leave()
 		return nil, s.failed("watch", err)
 	}
 	s.works("watch")
-	s.running.Add(1)
-	stream := &events[R]{body: body, json: json.NewDecoder(body), decode: s.decode, ended: sync.OnceFunc(s.running.Done)}
+	stream := &events[R]{body: body, json: json.NewDecoder(body), decode: s.decode, ended: sync.OnceFunc(s.running.leave)}
 	return watch.NewStreamWatcher(stream, apierrors.NewClientErrorReporter(http.StatusInternalServerError, "watch", s.resource)), nil
 }
 
