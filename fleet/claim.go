@@ -154,6 +154,7 @@ type claimedError struct {
 	since, expires time.Time
 }
 
+// Error names the holder.
 func (e *claimedError) Error() string {
 	return fmt.Sprintf("claimed by %s for rollout %q since %s, at least until %s (Lease %q in namespace %q)", e.holder,
 		e.rollout, e.since.UTC().Format(time.RFC3339), e.expires.UTC().Format(time.RFC3339), e.key.name, e.key.namespace)

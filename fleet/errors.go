@@ -93,6 +93,7 @@ type request struct {
 	verb, resource, namespace, name string
 }
 
+// String names the request in errors.
 func (r request) String() string {
 	s := r.verb + " " + r.resource
 	if r.name != "" {

@@ -17,6 +17,7 @@ func intern(s string) text {
 	return text{unique.Make(s)}
 }
 
+// String returns the text.
 func (t text) String() string {
 	if t == (text{}) {
 		return ""

@@ -29,6 +29,7 @@ func (s *wireDeploymentStatus) words() string {
 	return strings.Join(out, "; ")
 }
 
+// String names the resource, for people.
 func (r wireRef) String() string {
 	name := r.Name
 	if r.Namespace != "" {

@@ -27,10 +27,11 @@ func (e *UnknownError) Error() string {
 func (e *UnknownError) Unwrap() error { return ErrUnknown }
 
 // Nearest returns the candidate with the smallest edit distance to name, or ""
-// when none is within a third of the name's length (at least 1, so that
-// "rng-1" finds "ring-1"). Of equals the first wins.
+// when none is within a third of the name's length, rounded up ("shpo" finds
+// "shop", "rng-1" finds "ring-1", "ab" does not find "db2"). Of equals the
+// first wins.
 func Nearest(name string, candidates []string) string {
-	best, bestDistance := "", max(1, len(name)/3)+1
+	best, bestDistance := "", (len(name)+2)/3+1
 	for _, c := range candidates {
 		if d := editDistance(name, c); d < bestDistance {
 			best, bestDistance = c, d

@@ -41,7 +41,7 @@ func TestApps(t *testing.T) {
 	if _, ok := errors.AsType[*rings.InvalidError](db.CreateApp(t.Context(), storetest.App("Not A Name"))); !ok {
 		t.Error("an invalid application was accepted")
 	}
-	_, err = db.App(t.Context(), "shpo")
+	_, err = db.App(t.Context(), "nowhere")
 	wantUnknown(t, err, "application", "")
 	_, err = db.App(t.Context(), "shoq")
 	wantUnknown(t, err, "application", "shop")

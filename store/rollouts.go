@@ -38,6 +38,7 @@ func (e *RingBusyError) Unwrap() error { return ErrRingBusy }
 // unknownRollout is an unknown name and also what the Store port promises.
 type unknownRollout struct{ *rings.UnknownError }
 
+// Unwrap returns the rings.UnknownError, and orchestrator.ErrNotFound.
 func (e unknownRollout) Unwrap() []error {
 	return []error{e.UnknownError, orchestrator.ErrNotFound}
 }

@@ -20,8 +20,10 @@ import (
 // wallClock is the real time.
 type wallClock struct{ now func() time.Time }
 
+// Now is the time of the environment.
 func (c wallClock) Now() time.Time { return c.now() }
 
+// After is for orchestrator.Clock.
 func (wallClock) After(d time.Duration) (<-chan time.Time, func()) {
 	t := time.NewTimer(d)
 	return t.C, func() { t.Stop() }

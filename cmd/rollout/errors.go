@@ -43,6 +43,7 @@ const exitCodes = `   0  done
 // usageError is about the command line.
 type usageError struct{ what, hint string }
 
+// Error says what is wrong with the command line.
 func (e *usageError) Error() string { return e.what }
 
 // commandError is an error that a command knows the code and the hint of.
@@ -54,7 +55,10 @@ type commandError struct {
 	err  error // the cause, or nil
 }
 
+// Error says what went wrong; the hint is apart.
 func (e *commandError) Error() string { return e.what }
+
+// Unwrap returns the cause, which may be nil.
 func (e *commandError) Unwrap() error { return e.err }
 
 func conflict(hint, format string, args ...any) error {

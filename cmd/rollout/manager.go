@@ -101,6 +101,7 @@ func (p *program) needPermissions(ctx context.Context, m *fleet.Manager) error {
 // inventory gives the Publisher what it needs of a manager.
 type inventory struct{ *fleet.Manager }
 
+// Reach is for gitrepo.Inventory.
 func (i inventory) Reach(ctx context.Context, s orchestrator.Scope, t orchestrator.Target) (gitrepo.Reach, error) {
 	r, err := i.Manager.Reach(ctx, s, t)
 	return gitrepo.Reach(r), refusedReach(t.Service, err)

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"rollout/rings"
 )
 
 // The keys that Fleet 0.16 reads, from the json tags in pkg/apis/fleet.cattle.io/v1alpha1: FleetYAML with BundleSpec and
@@ -54,7 +56,7 @@ func (f *File) unknownKeys() []Finding {
 			}
 			w := Finding{Severity: Warning, Code: CodeUnknownKey, Line: k.Line, Entry: entry,
 				Msg: "key \"" + k.Value + "\" means nothing to Fleet: it is ignored"}
-			if near := nearest(k.Value, known); near != "" {
+			if near := rings.Nearest(k.Value, known); near != "" {
 				w.Hint = "did you mean " + near + "?"
 			}
 			found = append(found, w)
@@ -74,36 +76,4 @@ func holdsAnchor(n *yaml.Node, used map[*yaml.Node]*yaml.Node) bool {
 	holds := false
 	each(n, func(n *yaml.Node) { holds = holds || used[n] != nil })
 	return holds
-}
-
-// nearest is the known key that a typo most likely meant; "" if none is near.
-func nearest(key string, known []string) string {
-	best, bestDistance := "", max(2, len(key)/3)+1
-	for _, k := range known {
-		if d := distance(strings.ToLower(key), strings.ToLower(k)); d < bestDistance {
-			best, bestDistance = k, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to add, drop or replace to turn a into b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -170,9 +170,14 @@ func descendants(start plumbing.Hash, children map[plumbing.Hash][]*node) map[pl
 // byAge is a heap of commits, oldest first.
 type byAge []*node
 
-func (h byAge) Len() int           { return len(h) }
+// Len is for package heap.
+func (h byAge) Len() int { return len(h) }
+
+// Less is for package heap: older commits come first.
 func (h byAge) Less(i, j int) bool { return older(h[i], h[j]) < 0 }
-func (h byAge) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Swap is for package heap.
+func (h byAge) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push is for package heap.
 func (h *byAge) Push(x any) { *h = append(*h, x.(*node)) }

@@ -64,6 +64,7 @@ type gitRequest struct {
 	takesPush bool   // the request that carries a push's objects, as against the one that asks what there is
 }
 
+// ServeHTTP is for http.Handler.
 func (h *gitHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	req, known := parseGitRequest(r)
@@ -154,9 +155,14 @@ func cut(w http.ResponseWriter) string {
 // unanswered is where an answer goes that nobody gets.
 type unanswered http.Header
 
-func (u unanswered) Header() http.Header         { return http.Header(u) }
+// Header is for http.ResponseWriter.
+func (u unanswered) Header() http.Header { return http.Header(u) }
+
+// Write is for http.ResponseWriter.
 func (u unanswered) Write(b []byte) (int, error) { return len(b), nil }
-func (u unanswered) WriteHeader(int)             {}
+
+// WriteHeader is for http.ResponseWriter.
+func (u unanswered) WriteHeader(int) {}
 
 // backend lets git answer. The words of a refusal reach the pre-receive hook by its environment.
 func (h *gitHost) backend(w http.ResponseWriter, r *http.Request, refusal string) string {
