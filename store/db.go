@@ -198,9 +198,14 @@ func recoverDamage(err *error) {
 // fault names what kind of trouble the file is in. Errors that are not about
 // the file are returned as they are.
 func (db *DB) fault(err error) error {
-	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
+	kind := kindOf(err)
+	if kind == ErrBusy {
+		return fmt.Errorf("store %s: %w", db.path, kind) // that a deadline passed is no news to anybody
+	}
+	if kind != nil && !errors.Is(err, kind) {
 		return fmt.Errorf("store %s: %w: %w", db.path, kind, err)
-	} else if kind != nil || errors.As(err, new(*fs.PathError)) {
+	}
+	if kind != nil || errors.As(err, new(*fs.PathError)) {
 		return fmt.Errorf("store %s: %w", db.path, err)
 	}
 	return err
