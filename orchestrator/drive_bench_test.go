@@ -289,25 +289,29 @@ func mapValues(m map[orchestrator.ID]bool) []bool {
 }
 
 // BenchmarkStep_journal takes what Step decides about clusters on their way
-// from the push to Ready, each fact on its own, through the store's encoding.
-// DESIGN section 9 has the mark. A change is one that Fleet showed of one
-// cluster; a cluster goes through three.
+// from the push to Ready through the store's encoding: each fact in a write of
+// its own, and those of ten clusters in one, as they come while a write is
+// under way. DESIGN section 9 has the mark. A change is one that Fleet showed
+// of one cluster; a cluster goes through three.
 func BenchmarkStep_journal(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
-		b.Run(fmt.Sprintf("clusters=%d", n), func(b *testing.B) {
-			size := 0
-			for b.Loop() {
-				size = storedPerCluster(b, n)
-			}
-			b.ReportMetric(float64(size)/float64(len(turnOf("", epoch))), "bytes/change")
-			b.ReportMetric(float64(size), "bytes/cluster")
-			b.ReportMetric(0, "ns/op")
-		})
+		for _, together := range []int{1, 10} {
+			b.Run(fmt.Sprintf("clusters=%d/together=%d", n, together), func(b *testing.B) {
+				size := 0
+				for b.Loop() {
+					size = storedPerCluster(b, n, together)
+				}
+				b.ReportMetric(float64(size)/float64(len(turnOf("", epoch))), "bytes/change")
+				b.ReportMetric(float64(size), "bytes/cluster")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
 	}
 }
 
-// storedPerCluster appends what is decided about 100 clusters of a ring of n.
-func storedPerCluster(b *testing.B, n int) int {
+// storedPerCluster appends what is decided about up to 100 clusters of a ring
+// of n, with the facts of so many clusters in one write.
+func storedPerCluster(b *testing.B, n, together int) int {
 	db := openStore(b, store.Options{NoWait: true, NoSync: true})
 	id := live(b, db, "shop", 1)
 	p := newInstant(n)
@@ -329,17 +333,22 @@ func storedPerCluster(b *testing.B, n int) int {
 			b.Fatal(err)
 		}
 	}
-	turn := func(c rings.ClusterName, from, to int) {
-		for _, f := range turnOf(c, now)[from:to] {
-			f.Service = s.Steps[0].Target.Service
-			step(orchestrator.Input{Facts: []orchestrator.Fact{f}})
+	turn := func(clusters []rings.ClusterName, from, to int) {
+		for i := from; i < to; i++ {
+			var in orchestrator.Input
+			for _, c := range clusters {
+				f := turnOf(c, now)[i]
+				f.Service = s.Steps[0].Target.Service
+				in.Facts = append(in.Facts, f)
+			}
+			step(in)
 		}
 	}
 	step(orchestrator.Input{Taken: true, Facts: []orchestrator.Fact{{Service: s.Steps[0].Target.Service, Synced: true}}})
-	turn(p.members[0], 0, 1) // the first one also takes the step up
+	turn(p.members[:1], 0, 1) // the first one also takes the step up
 	before, sample := journalBytes(b, db), p.members[1:min(n-1, 101)]
-	for _, c := range sample {
-		turn(c, 0, 3)
+	for clusters := range slices.Chunk(sample, together) {
+		turn(clusters, 0, 3)
 	}
 	if got := s.Steps[0].Counts[orchestrator.ClusterReady]; got != len(sample) {
 		b.Fatalf("%d clusters are ready, want %d", got, len(sample))
