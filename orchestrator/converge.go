@@ -217,7 +217,7 @@ func (t *turn) targeting(st *StepState) (Failure, bool) {
 	if !st.placed(b.Commit) {
 		return Failure{}, false
 	}
-	return Failure{Code: CodeTargeting, Words: fmt.Sprintf("Bundle %q: %s", st.Bundle.Name, st.Bundle.Error)}, true
+	return Failure{Code: CodeTargeting, Words: fmt.Sprintf("Bundle %q: %s", b.Name, b.Error)}, true
 }
 
 func (t *turn) failedCluster(st *StepState) (Failure, bool) {

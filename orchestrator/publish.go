@@ -91,22 +91,14 @@ func (t *turn) adopt(st *StepState) bool {
 	found := Attempt{Number: st.Attempt.Number + 1, Version: st.To, From: st.To,
 		Nonce: st.Survey.Nonce, Commit: st.Survey.Commit}
 	probe := &StepState{Attempt: found, Survey: st.Survey, PublishedAt: t.now}
-	ready, onItsWay := 0, true
 	for _, name := range st.Survey.Expected {
 		var seen *Deployment
 		if c := st.Clusters[name]; c != nil {
 			seen = c.Seen
 		}
-		v := probe.judge(seen)
-		if v.phase == ClusterReady {
-			ready++
-		} else if !t.underWay(st, v) {
-			onItsWay = false
+		if v := probe.judge(seen); v.phase != ClusterReady && !t.underWay(st, v) {
+			return false
 		}
-	}
-	allReady := ready == len(st.Survey.Expected)
-	if !allReady && !onItsWay {
-		return false
 	}
 	t.emit(AttemptDecided{Ref: st.ref(), Attempt: found})
 	t.all[st] = true

@@ -83,19 +83,29 @@ func (q *query) search(ctx context.Context, m *mirror, base plumbing.Hash, out *
 	if err != nil {
 		return err
 	}
-	if err := q.prefetch(ctx, m, nodes); err != nil {
+	n, _, err := q.first(ctx, m, nodes[1:], true)
+	if n == nil {
 		return err
 	}
-	for _, n := range nodes[1:] {
+	return q.since(ctx, m, n.hash, out)
+}
+
+// first returns the first of the commits at which the file holds what the item
+// asks for, or does not, as wanted; nil when there is none.
+func (q *query) first(ctx context.Context, m *mirror, nodes []*node, holds bool) (*node, *state, error) {
+	if err := q.prefetch(ctx, m, nodes); err != nil {
+		return nil, nil, err
+	}
+	for _, n := range nodes {
 		s, err := q.state(ctx, m, n)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if s.holds(q.item.Version, q.item.Nonce) {
-			return q.since(ctx, m, n.hash, out)
+		if s.holds(q.item.Version, q.item.Nonce) == holds {
+			return n, s, nil
 		}
 	}
-	return nil
+	return nil, nil, nil
 }
 
 // since tells what came after the attempt's commit.
@@ -112,20 +122,11 @@ func (q *query) since(ctx context.Context, m *mirror, commit plumbing.Hash, out 
 	if !q.asks() {
 		return nil
 	}
-	if err := q.prefetch(ctx, m, nodes); err != nil {
-		return err
+	n, s, err := q.first(ctx, m, nodes[1:], false)
+	if n != nil {
+		out.Superseded = foreign(n, s)
 	}
-	for _, n := range nodes[1:] {
-		s, err := q.state(ctx, m, n)
-		if err != nil {
-			return err
-		}
-		if !s.holds(q.item.Version, q.item.Nonce) {
-			out.Superseded = foreign(n, s)
-			return nil
-		}
-	}
-	return nil
+	return err
 }
 
 func foreign(n *node, s *state) *orchestrator.Foreign {
