@@ -106,7 +106,7 @@ func unclaimed(err error) Outcome {
 func jobOf(s *State, a Action) Job {
 	j := Job{Action: a, Rollout: s.ID, Scope: s.Scope, Actor: s.StartedBy, Link: s.Link, Targets: map[rings.ServiceName]Target{}}
 	for _, item := range a.Items {
-		j.Targets[item.Service] = s.step(Ref{a.Ring, item.Service}).Target
+		j.Targets[item.Service] = s.step(Ref{a.Ring, item.Service, a.Undo}).Target
 	}
 	return j
 }

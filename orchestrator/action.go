@@ -23,14 +23,24 @@ const (
 	ActHint ActionKind = "hint"
 	// ActNudge makes Fleet run a failed git job again.
 	ActNudge ActionKind = "nudge"
+	// ActVerify is a survey of a ring's upstream, which is not of the rollout:
+	// does its file still say what was verified there?
+	ActVerify ActionKind = "verify"
+	// ActCheck asks a check of the ring's policy. OK is a good answer, Refused a
+	// bad one, anything else says nothing: it is inconclusive.
+	ActCheck ActionKind = "check"
 )
 
 // Action is something to be done outside: data, safe to repeat, carried out
 // by the Runner through the ports. ID is unique in the rollout.
 type Action struct {
-	ID     string         `json:"id"`
-	Kind   ActionKind     `json:"kind"`
-	Ring   rings.RingName `json:"ring"`
+	ID   string         `json:"id"`
+	Kind ActionKind     `json:"kind"`
+	Ring rings.RingName `json:"ring"`
+	Undo bool           `json:"undo,omitempty"` // its steps take others back
+	// For is the ring that asks, when Ring is its upstream.
+	For    rings.RingName `json:"for,omitempty"`
+	Check  *rings.Check   `json:"check,omitempty"`
 	Items  []Item         `json:"items,omitempty"`  // services of one repository and branch; none for a claim
 	Commit string         `json:"commit,omitempty"` // for a hint
 	Reason string         `json:"reason"`           // why it is done, for people
@@ -102,6 +112,11 @@ const (
 	CodeUnreach    Code = "unreachable"        // git or Fleet could not be reached until the deadline
 	CodeUnexpected Code = "unexpected"         // none of the others; Words has all there is
 	CodeTargets    Code = "undeployed-cluster" // a ring cluster that the GitRepo does not reach still runs the service
+	CodeUpstream   Code = "upstream-changed"   // the ring before does not say any more what was verified there
+	CodeDependency Code = "dependency"         // a dependency outside the plan is not healthy
+	CodeSoak       Code = "soak"               // the ring did not stay healthy
+	CodeCheck      Code = "check-failed"       // an external check answered badly
+	CodeRollback   Code = "rollback-failed"    // what was changed could not be taken back
 )
 
 // Outcome is an action's answer.

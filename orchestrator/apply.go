@@ -33,17 +33,34 @@ func Fold(s *State, events []Event) *State {
 
 func create(e Event, c Created) *State {
 	s := &State{
-		ID: e.Rollout, Scope: c.Scope, Rings: c.Rings, Plan: c.Plan, Options: c.Options,
+		ID: e.Rollout, Kind: c.Kind, Of: c.Of, Scope: c.Scope, Plan: c.Plan, Options: c.Options,
 		Phase:     Pending,
 		StartedBy: e.Actor, Link: c.Link, StartedAt: e.At,
 	}
-	for _, n := range c.Steps {
+	for _, n := range c.Rings {
+		s.Rings = append(s.Rings, &RingState{Name: n.Name, Policy: n.Policy, Named: n.Named, Upstream: n.Upstream, Phase: RingWaiting})
+	}
+	s.addSteps(c.Steps)
+	return s
+}
+
+func (s *State) addSteps(steps []NewStep) {
+	for _, n := range steps {
 		s.Steps = append(s.Steps, &StepState{
-			Ring: n.Ring, Target: n.Target, Needs: n.Needs, Wave: n.Wave, Policy: n.Policy,
+			Ring: n.Ring, Target: n.Target, Needs: n.Needs, Wave: n.Wave, Policy: s.ring(n.Ring).Policy, Undo: n.Undo, Observed: n.Observed,
 			To: n.To, Known: n.Known, Floor: n.Floor, Phase: StepWaiting,
 		})
 	}
-	return s
+}
+
+// ring returns the ring, or nil.
+func (s *State) ring(name rings.RingName) *RingState {
+	for _, r := range s.Rings {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
 }
 
 func (s *State) apply(e Event) {
@@ -92,7 +109,7 @@ func (s *State) apply(e Event) {
 // step returns the step, or nil.
 func (s *State) step(r Ref) *StepState {
 	for _, st := range s.Steps {
-		if st.Ring == r.Ring && st.Target.Service == r.Service {
+		if st.Ring == r.Ring && st.Target.Service == r.Service && st.Undo == r.Undo {
 			return st
 		}
 	}
@@ -100,7 +117,9 @@ func (s *State) step(r Ref) *StepState {
 }
 
 // ref names the step.
-func (st *StepState) ref() Ref { return Ref{Ring: st.Ring, Service: st.Target.Service} }
+func (st *StepState) ref() Ref {
+	return Ref{Ring: st.Ring, Service: st.Target.Service, Undo: st.Undo}
+}
 
 func (s *State) observed(f Fact, at time.Time) {
 	for _, st := range s.Steps {
@@ -151,7 +170,7 @@ func (st *StepState) cluster(name rings.ClusterName, at time.Time) *ClusterState
 func (s *State) asked(a Action, at time.Time) {
 	a.AskedAt, a.Items = at, slices.Clone(a.Items)
 	for i, item := range a.Items {
-		a.Items[i].Labels = s.step(Ref{a.Ring, item.Service}).shown()
+		a.Items[i].Labels = s.step(Ref{a.Ring, item.Service, a.Undo}).shown()
 	}
 	if s.Pending == nil {
 		s.Pending = map[string]Action{}
@@ -159,7 +178,7 @@ func (s *State) asked(a Action, at time.Time) {
 	s.Pending[a.ID] = a
 	s.Actions++
 	if a.Kind == ActNudge {
-		s.step(Ref{a.Ring, a.Items[0].Service}).Nudge = NudgeAsked
+		s.step(Ref{a.Ring, a.Items[0].Service, a.Undo}).Nudge = NudgeAsked
 	}
 }
 
@@ -170,11 +189,12 @@ func (s *State) answered(o Outcome) {
 	}
 	delete(s.Pending, o.Action)
 	if a.Kind == ActClaim {
-		s.Claimed = o.Result == OK
-		s.ClaimTries++
+		r := s.ring(a.Ring)
+		r.Claimed = o.Result == OK
+		r.ClaimTries++
 	}
 	for _, item := range a.Items {
-		s.step(Ref{a.Ring, item.Service}).answered(a, item, o)
+		s.step(Ref{a.Ring, item.Service, a.Undo}).answered(a, item, o)
 	}
 }
 
@@ -222,7 +242,7 @@ func (st *StepState) surveyed(v *Survey, asked time.Time, labels []string) {
 
 func (s *State) commanded(c Command) {
 	if c.Kind == CommandCancel && s.Cancel == nil {
-		s.Cancel = &Cancel{By: c.By, Reason: c.Reason, At: c.At}
+		s.Cancel = &Word{By: c.By, Reason: c.Reason, At: c.At}
 	}
 }
 
@@ -234,7 +254,7 @@ func (s *State) dropped(id string) {
 		return
 	}
 	for _, item := range a.Items {
-		st := s.step(Ref{a.Ring, item.Service})
+		st := s.step(Ref{a.Ring, item.Service, a.Undo})
 		st.Pushes, st.Doubt = st.Pushes+1, true
 	}
 }
@@ -242,7 +262,10 @@ func (s *State) dropped(id string) {
 // driven forgets what was seen: it may be long ago, and what has gone since
 // is not reported. The new driver's watch says it all again.
 func (s *State) driven(at time.Time) {
-	s.DrivenAt, s.Claimed, s.ClaimTries = at, false, 0
+	s.DrivenAt = at
+	for _, r := range s.Rings {
+		r.Claimed, r.ClaimTries = false, 0
+	}
 	for _, st := range s.Steps {
 		if st.Phase.Ended() {
 			continue

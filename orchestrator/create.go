@@ -38,7 +38,7 @@ func New(a *rings.Application, r Request) (Created, error) {
 	}
 	return Created{
 		Scope: Scope{App: a.Name, Workspace: a.Workspace, Manager: a.Manager, RingLabel: a.RingLabel, Selector: a.Selector},
-		Rings: []rings.RingName{ring.Name}, Plan: plan.Versions(), Options: r.Options, Link: r.Link, Steps: steps,
+		Rings: []NewRing{{Name: ring.Name, Policy: ring.Policy, Named: true}}, Plan: plan.Versions(), Options: r.Options, Link: r.Link, Steps: steps,
 	}, nil
 }
 
@@ -58,7 +58,7 @@ func newSteps(a *rings.Application, ring *rings.Ring, plan rings.Plan) ([]NewSte
 			}
 			steps = append(steps, NewStep{
 				Ring: ring.Name, Target: TargetOf(*service), Needs: append([]rings.ServiceName(nil), needs[name]...), Wave: i + 1,
-				Policy: ring.Policy, To: plan[name].Version, Known: service.Known[ring.Name], Floor: service.LastNonce,
+				To: plan[name].Version, Known: service.Known[ring.Name], Floor: service.LastNonce,
 			})
 		}
 	}

@@ -260,7 +260,7 @@ func BenchmarkRunner_restart(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		driveUntil(b, synced, p, rollouts, func(s *orchestrator.State) bool { return s.Steps[0].Synced && s.Claimed })
+		driveUntil(b, synced, p, rollouts, func(s *orchestrator.State) bool { return s.Steps[0].Synced && s.Rings[0].Claimed })
 	}
 }
 

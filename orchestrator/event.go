@@ -27,8 +27,10 @@ type Body interface{ body() }
 type (
 	// Created is the first event of every rollout, and only the first.
 	Created struct {
+		Kind    Kind                                `json:"kind,omitempty"`
+		Of      ID                                  `json:"of,omitempty"`
 		Scope   Scope                               `json:"scope"`
-		Rings   []rings.RingName                    `json:"rings"`
+		Rings   []NewRing                           `json:"rings"`
 		Plan    map[rings.ServiceName]rings.Version `json:"plan"`
 		Options Options                             `json:"options"`
 		Link    string                              `json:"link,omitempty"`
@@ -46,13 +48,23 @@ type (
 	Commanded struct {
 		Command
 	}
+	// Halted: the line was stopped, or with nil is free again.
+	Halted struct {
+		Halt *rings.Halt `json:"halt,omitempty"`
+	}
+	// ClockJumped: the wall clock moved by itself; what was timed with it is
+	// timed again.
+	ClockJumped struct{}
 )
 
 // Decisions: what Step made of it.
 type (
 	// Driven: another driver has taken the rollout up; what it knows of the
-	// world it must see anew.
-	Driven struct{}
+	// world it must see anew. Engine is the version of its decisions, see
+	// [Engine].
+	Driven struct {
+		Engine int `json:"engine,omitempty"`
+	}
 	// Started: the rollout runs.
 	Started struct{}
 	// Asked: the action is pending from now until it is answered.
@@ -102,7 +114,63 @@ type (
 	Warned struct {
 		Words string `json:"words"`
 	}
-	// Ended: Succeeded, Failed or Cancelled.
+	// RingVerified: the ring's upstream, which is not of this rollout, still
+	// says the versions that were verified there.
+	RingVerified struct {
+		Ring rings.RingName `json:"ring"`
+	}
+	// RingStarted: its gates are open. From now on facts are about this ring.
+	RingStarted struct {
+		Ring rings.RingName `json:"ring"`
+	}
+	// RingCounted: these clusters count, and none that joins later.
+	RingCounted struct {
+		Ring     rings.RingName      `json:"ring"`
+		Clusters []rings.ClusterName `json:"clusters"`
+	}
+	// RingConverged: all its steps are done; soak, checks and approval follow.
+	RingConverged struct {
+		Ring rings.RingName `json:"ring"`
+	}
+	// RingEnded: Done, Failed or Skipped.
+	RingEnded struct {
+		Ring    rings.RingName `json:"ring"`
+		Phase   RingPhase      `json:"phase"`
+		Reason  string         `json:"reason"`
+		Failure *Failure       `json:"failure,omitempty"`
+	}
+	// Approved: a person opened a gate of a ring.
+	Approved struct {
+		Ring     rings.RingName `json:"ring"`
+		Gate     Gate           `json:"gate"`
+		Approval Approval       `json:"approval"`
+	}
+	// ApprovalFell: it expired, or what it was given for has changed.
+	ApprovalFell struct {
+		Ring  rings.RingName `json:"ring"`
+		Gate  Gate           `json:"gate"`
+		Words string         `json:"words"`
+	}
+	// Held: nothing new starts until a person resumes.
+	Held struct {
+		Word Word `json:"word"`
+	}
+	// Resumed: a person lets it go on; what had failed is tried again.
+	Resumed struct{}
+	// RollbackStarted: what was changed is taken back by these steps.
+	RollbackStarted struct {
+		Reason string    `json:"reason"`
+		Steps  []NewStep `json:"steps"`
+	}
+	// RollbackRing: from now on facts are about this ring.
+	RollbackRing struct {
+		Ring rings.RingName `json:"ring"`
+	}
+	// RollbackFailed: it stops, and calls for a person.
+	RollbackFailed struct {
+		Failure Failure `json:"failure"`
+	}
+	// Ended: Succeeded, Failed, Cancelled or RolledBack.
 	Ended struct {
 		Phase   Phase    `json:"phase"`
 		Failure *Failure `json:"failure,omitempty"`
@@ -113,52 +181,70 @@ type (
 type Ref struct {
 	Ring    rings.RingName    `json:"ring"`
 	Service rings.ServiceName `json:"service"`
+	Undo    bool              `json:"undo,omitempty"`
+}
+
+// NewRing is a ring as it is created; see [RingState] for the fields.
+type NewRing struct {
+	Name     rings.RingName `json:"name"`
+	Policy   rings.Policy   `json:"policy"`
+	Named    bool           `json:"named,omitempty"`
+	Upstream rings.RingName `json:"upstream,omitempty"`
+}
+
+// RingNames returns the names of the rings, in the order they go.
+func (c Created) RingNames() []rings.RingName {
+	out := make([]rings.RingName, len(c.Rings))
+	for i, r := range c.Rings {
+		out[i] = r.Name
+	}
+	return out
 }
 
 // NewStep is a step as it is created; see [StepState] for the fields.
 type NewStep struct {
-	Ring   rings.RingName      `json:"ring"`
-	Target Target              `json:"target"`
-	Needs  []rings.ServiceName `json:"needs,omitempty"`
-	Wave   int                 `json:"wave"`
-	Policy rings.Policy        `json:"policy"`
-	To     rings.Version       `json:"to"`
-	Known  rings.Known         `json:"known"`
-	Floor  int64               `json:"floor,omitempty"`
+	Ring     rings.RingName      `json:"ring"`
+	Target   Target              `json:"target"`
+	Needs    []rings.ServiceName `json:"needs,omitempty"`
+	Wave     int                 `json:"wave"`
+	Undo     bool                `json:"undo,omitempty"`
+	Observed bool                `json:"observed,omitempty"`
+	To       rings.Version       `json:"to"`
+	Known    rings.Known         `json:"known"`
+	Floor    int64               `json:"floor,omitempty"`
 }
 
-// Command is what a person asked of a rollout.
-type Command struct {
-	Seq    uint64      `json:"seq"` // the store's, to take it off the inbox
-	Kind   CommandKind `json:"kind"`
-	By     string      `json:"by"`
-	Reason string      `json:"reason,omitempty"`
-	At     time.Time   `json:"at"`
-}
-
-// CommandKind names a command.
-type CommandKind string
-
-// CommandCancel ends the rollout: nothing new starts, nothing is undone.
-const CommandCancel CommandKind = "cancel"
-
-func (Created) body()        {}
-func (Observed) body()       {}
-func (Answered) body()       {}
-func (Commanded) body()      {}
-func (Driven) body()         {}
-func (Started) body()        {}
-func (Asked) body()          {}
-func (Dropped) body()        {}
-func (StepStarted) body()    {}
-func (StepHeld) body()       {}
-func (AttemptDecided) body() {}
-func (Published) body()      {}
-func (TakenUp) body()        {}
-func (ClusterTurned) body()  {}
-func (StepEnded) body()      {}
-func (Warned) body()         {}
-func (Ended) body()          {}
+func (Created) body()         {}
+func (Observed) body()        {}
+func (Answered) body()        {}
+func (Commanded) body()       {}
+func (Driven) body()          {}
+func (Started) body()         {}
+func (Asked) body()           {}
+func (Dropped) body()         {}
+func (StepStarted) body()     {}
+func (StepHeld) body()        {}
+func (AttemptDecided) body()  {}
+func (Published) body()       {}
+func (TakenUp) body()         {}
+func (ClusterTurned) body()   {}
+func (StepEnded) body()       {}
+func (Warned) body()          {}
+func (Ended) body()           {}
+func (Halted) body()          {}
+func (ClockJumped) body()     {}
+func (RingVerified) body()    {}
+func (RingStarted) body()     {}
+func (RingCounted) body()     {}
+func (RingConverged) body()   {}
+func (RingEnded) body()       {}
+func (Approved) body()        {}
+func (ApprovalFell) body()    {}
+func (Held) body()            {}
+func (Resumed) body()         {}
+func (RollbackStarted) body() {}
+func (RollbackRing) body()    {}
+func (RollbackFailed) body()  {}
 
 // schema is one type of event: its name in the journal, its present version,
 // and how older versions become the present one (index 0 upgrades version 1).
@@ -170,7 +256,7 @@ type schema struct {
 
 // schemas lists every type of event there ever was. Names are never reused.
 var schemas = []schema{
-	{name: "created", kind: reflect.TypeFor[Created]()},
+	{name: "created", kind: reflect.TypeFor[Created](), upgrades: []func(json.RawMessage) (json.RawMessage, error){ringsOfCreated}},
 	{name: "observed", kind: reflect.TypeFor[Observed]()},
 	{name: "answered", kind: reflect.TypeFor[Answered]()},
 	{name: "commanded", kind: reflect.TypeFor[Commanded]()},
@@ -187,6 +273,20 @@ var schemas = []schema{
 	{name: "step-ended", kind: reflect.TypeFor[StepEnded]()},
 	{name: "warned", kind: reflect.TypeFor[Warned]()},
 	{name: "ended", kind: reflect.TypeFor[Ended]()},
+	{name: "halted", kind: reflect.TypeFor[Halted]()},
+	{name: "clock-jumped", kind: reflect.TypeFor[ClockJumped]()},
+	{name: "ring-verified", kind: reflect.TypeFor[RingVerified]()},
+	{name: "ring-started", kind: reflect.TypeFor[RingStarted]()},
+	{name: "ring-counted", kind: reflect.TypeFor[RingCounted]()},
+	{name: "ring-converged", kind: reflect.TypeFor[RingConverged]()},
+	{name: "ring-ended", kind: reflect.TypeFor[RingEnded]()},
+	{name: "approved", kind: reflect.TypeFor[Approved]()},
+	{name: "approval-fell", kind: reflect.TypeFor[ApprovalFell]()},
+	{name: "held", kind: reflect.TypeFor[Held]()},
+	{name: "resumed", kind: reflect.TypeFor[Resumed]()},
+	{name: "rollback-started", kind: reflect.TypeFor[RollbackStarted]()},
+	{name: "rollback-ring", kind: reflect.TypeFor[RollbackRing]()},
+	{name: "rollback-failed", kind: reflect.TypeFor[RollbackFailed]()},
 }
 
 // version is the present version of the type: 1 and one more for each upgrade.

@@ -18,9 +18,9 @@ func bodies() []orchestrator.Body {
 	failure := &orchestrator.Failure{Code: orchestrator.CodeHook, Words: "no", Hint: "ask", Service: "db", Cluster: "c1"}
 	return []orchestrator.Body{
 		orchestrator.Created{Scope: orchestrator.Scope{App: "shop", Workspace: "w", Manager: "m", RingLabel: "ring", Selector: map[string]string{"app": "shop"}},
-			Rings: []rings.RingName{"ring-1"}, Plan: map[rings.ServiceName]rings.Version{"db": "v2"}, Options: orchestrator.Options{Redeploy: true, Override: true, Reason: "r"}, Link: "l",
+			Rings: []orchestrator.NewRing{{Name: "ring-1", Policy: rings.Policy{Uptake: time.Minute, Converge: time.Hour}, Named: true, Upstream: "ring-0"}}, Plan: map[rings.ServiceName]rings.Version{"db": "v2"}, Options: orchestrator.Options{Redeploy: true, Override: true, Reason: "r"}, Link: "l",
 			Steps: []orchestrator.NewStep{{Ring: "ring-1", Target: orchestrator.Target{Service: "db", Repo: "r", Branch: "main", Path: "p", GitRepo: "g", Fields: []string{"f"}, Managed: true, AcceptRedeploy: true},
-				Needs: []rings.ServiceName{"base"}, Wave: 2, Policy: rings.Policy{Uptake: time.Minute, Converge: time.Hour}, To: "v2", Known: rings.Known{Version: "v1", Attempted: "v0", Commit: "k", At: epoch}, Floor: 7}}},
+				Needs: []rings.ServiceName{"base"}, Wave: 2, To: "v2", Known: rings.Known{Version: "v1", Attempted: "v0", Commit: "k", At: epoch}, Floor: 7}}},
 		orchestrator.Observed{Fact: orchestrator.Fact{Service: "db", Deployment: &orchestrator.Deployment{Cluster: "c1", Gone: true, Commit: "c", SpecNonce: 3, StatusNonce: 2, Staged: true, Applied: true, Ready: true,
 			NonModified: true, InstallError: "i", DeployError: "d", Paused: true, OffSchedule: true, AwaitsValues: true, Deleting: true, Words: "w", Heard: epoch}}},
 		orchestrator.Observed{Fact: orchestrator.Fact{Service: "db", Bundle: &orchestrator.Bundle{Name: "b", Commit: "c", Error: "e", MaxNonce: 3}}},

@@ -21,8 +21,8 @@ func (s *State) Explain(now time.Time) string {
 		return s.cancelWords()
 	case s.Cancel != nil:
 		return "cancelled; waiting for the answer of a push that is under way"
-	case !s.Claimed:
-		return "waiting for the claim on " + string(s.Rings[0])
+	case !s.Rings[0].Claimed:
+		return "waiting for the claim on " + string(s.Rings[0].Name)
 	}
 	var parts []string
 	if s.Failure != nil {
@@ -46,7 +46,7 @@ func (s *State) successWords() string {
 	if changed == 0 {
 		return "nothing to change"
 	}
-	return fmt.Sprintf("%d of %d services changed on %s", changed, len(s.Steps), s.Rings[0])
+	return fmt.Sprintf("%d of %d services changed on %s", changed, len(s.Steps), s.Rings[0].Name)
 }
 
 func (s *State) failureWords() string {

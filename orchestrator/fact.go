@@ -10,10 +10,13 @@ import (
 // set. Facts are levels, not edges: the latest of a kind (and cluster) wins,
 // and the same one twice changes nothing.
 type Fact struct {
-	Service    rings.ServiceName `json:"service"`
-	Deployment *Deployment       `json:"deployment,omitempty"`
-	Bundle     *Bundle           `json:"bundle,omitempty"`
-	GitRepo    *GitRepo          `json:"gitRepo,omitempty"`
+	Service rings.ServiceName `json:"service"`
+	// Ring is the watched ring. It is not recorded: a fact about another ring
+	// than the one under way came late, and is dropped.
+	Ring       rings.RingName `json:"-"`
+	Deployment *Deployment    `json:"deployment,omitempty"`
+	Bundle     *Bundle        `json:"bundle,omitempty"`
+	GitRepo    *GitRepo       `json:"gitRepo,omitempty"`
 	// Members are the clusters that carry the ring's labels now. Whether the
 	// service is deployed there is the repository's to say (Survey).
 	Members *Members `json:"members,omitempty"`
@@ -22,7 +25,7 @@ type Fact struct {
 	Synced bool `json:"synced,omitempty"`
 }
 
-// Members are the clusters of the rollout's ring, sorted.
+// Members are the clusters of the ring under way, sorted.
 type Members struct {
 	Clusters []rings.ClusterName `json:"clusters"`
 }
@@ -52,6 +55,10 @@ type Deployment struct {
 	AwaitsValues bool `json:"awaitsValues,omitempty"`
 	Deleting     bool `json:"deleting,omitempty"`
 
+	// ReadyAt is when the Ready condition last changed, in whole seconds of the
+	// clock that wrote it; zero when it never did. It does not move while the
+	// condition says the same.
+	ReadyAt time.Time `json:"readyAt,omitzero"`
 	// Words are of the resource that is not ready or was modified, for people.
 	Words string `json:"words,omitempty"`
 	// Heard is when the agent last gave a sign: its check-in, or a change of

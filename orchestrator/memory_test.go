@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // memory is a Store without a file. It can be told to fail.
@@ -24,6 +25,7 @@ type memory struct {
 	leases   map[orchestrator.ID]orchestrator.Lease
 	epochs   uint64
 	commands map[orchestrator.ID][]orchestrator.Command
+	halts    []rings.Halt
 	changed  chan struct{}
 }
 
@@ -194,3 +196,15 @@ func (m *memory) Commands(_ context.Context, id orchestrator.ID) ([]orchestrator
 }
 
 func (m *memory) Changes(context.Context) <-chan struct{} { return m.changed }
+
+// Halted implements orchestrator.Store.
+func (m *memory) Halted(_ context.Context, app rings.AppName, now time.Time) (*rings.Halt, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, h := range m.halts {
+		if (h.App == "" || h.App == app) && h.Stands(now) {
+			return &h, nil
+		}
+	}
+	return nil, nil
+}

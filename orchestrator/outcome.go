@@ -40,7 +40,7 @@ func (t *turn) outcome(o Outcome) {
 // each calls f for the action's steps that have not ended.
 func (t *turn) each(a Action, o Outcome, f func(*StepState, Item, Outcome)) {
 	for _, item := range a.Items {
-		if st := t.s.step(Ref{a.Ring, item.Service}); !st.Phase.Ended() {
+		if st := t.s.step(Ref{a.Ring, item.Service, a.Undo}); !st.Phase.Ended() {
 			f(st, item, o)
 		}
 	}

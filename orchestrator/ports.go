@@ -35,6 +35,9 @@ type Store interface {
 	Append(ctx context.Context, batches []Batch) error
 	// Commands returns the commands that no batch has consumed, oldest first.
 	Commands(ctx context.Context, id ID) ([]Command, error)
+	// Halted returns the halt that stands for the application, its own or that
+	// of all; nil when there is none. One that has run out by now is none.
+	Halted(ctx context.Context, app rings.AppName, now time.Time) (*rings.Halt, error)
 	// Changes returns a channel that receives (without blocking, coalesced)
 	// after other processes wrote, until ctx ends. A missed change is made up
 	// for within a second.
@@ -110,6 +113,8 @@ type Job struct {
 	Targets map[rings.ServiceName]Target // of the action's items
 	Actor   string                       // who started the rollout, for the commit's trailer
 	Link    string
+	// Versions are the rollout's plan, for a check.
+	Versions map[rings.ServiceName]rings.Version
 }
 
 // Publisher reads and writes the services' repositories. An answer is always
@@ -163,6 +168,16 @@ type Claim interface {
 	Confirm(ctx context.Context, s Scope, ring rings.RingName) error
 	// Release gives the claim up. Releasing what is not held does nothing.
 	Release(ctx context.Context, s Scope, ring rings.RingName) error
+}
+
+// Checker asks what is outside of Fleet whether a ring is well. Safe for
+// concurrent use.
+type Checker interface {
+	// Check takes one sample of the job's check: OK when it answered well,
+	// Refused when it answered badly, Unreachable or Unknown when it said
+	// nothing (no data, no connection, no time). Words are for people, with the
+	// numbers. It ends with ctx, and leaves no process behind.
+	Check(ctx context.Context, j Job) Outcome
 }
 
 // Clock is the time, real or played. Safe for concurrent use.

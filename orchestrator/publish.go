@@ -245,7 +245,7 @@ func (t *turn) wantsSurvey(st *StepState) (string, bool) {
 // steps of one repository. It waits for steps that are still being decided.
 func (t *turn) askPublishes() {
 	t.askGroups(ActPublish, func(st *StepState) (string, bool) {
-		due := st.Phase == StepPublishing && t.s.Claimed && !st.Doubt && !t.deciding(st) &&
+		due := st.Phase == StepPublishing && t.s.ring(st.Ring).Claimed && !st.Doubt && !t.deciding(st) &&
 			!t.isPending(st, ActSurvey) && !t.isPending(st, ActPublish)
 		return "the attempt is recorded", due
 	})

@@ -128,7 +128,7 @@ func (r *Runner) takeUp(ctx context.Context, id ID) error {
 // watch sends the facts about a rollout's services to the mailbox until the
 // rollout is let go.
 func (r *Runner) watch(d *driven) {
-	w := Watch{Scope: d.state.Scope, Ring: d.state.Rings[0]}
+	w := Watch{Scope: d.state.Scope, Ring: d.state.Rings[0].Name}
 	for _, st := range d.state.Steps {
 		w.Targets = append(w.Targets, st.Target)
 	}
@@ -414,7 +414,7 @@ func (r *Runner) release(d *driven) {
 	delete(r.driven, d.state.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := r.Claim.Release(ctx, d.state.Scope, d.state.Rings[0]); err != nil {
+	if err := r.Claim.Release(ctx, d.state.Scope, d.state.Rings[0].Name); err != nil {
 		r.Log.Warn("the claim stays until it runs out", "rollout", d.state.ID, "err", err)
 	}
 	r.free(d)

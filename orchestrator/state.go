@@ -10,23 +10,39 @@ import (
 // one application sort by that number, not as text.
 type ID string
 
-// Phase is where a rollout stands. Succeeded, Failed and Cancelled are final.
+// Phase is where a rollout stands. Succeeded, Failed, Cancelled and RolledBack
+// are final.
 type Phase string
 
 // Phases of a rollout. The list only grows.
 const (
-	Pending   Phase = "Pending"
-	Running   Phase = "Running"
-	Succeeded Phase = "Succeeded"
-	Failed    Phase = "Failed"
-	Cancelled Phase = "Cancelled"
+	Pending     Phase = "Pending"
+	Running     Phase = "Running"
+	Paused      Phase = "Paused"      // nothing new starts until a person says so
+	RollingBack Phase = "RollingBack" // it takes back what it changed
+	Succeeded   Phase = "Succeeded"
+	Failed      Phase = "Failed"
+	Cancelled   Phase = "Cancelled"
+	RolledBack  Phase = "RolledBack" // it failed, and what it changed was taken back
 )
 
 // Ended reports whether the phase is final.
-func (p Phase) Ended() bool { return p == Succeeded || p == Failed || p == Cancelled }
+func (p Phase) Ended() bool {
+	return p == Succeeded || p == Failed || p == Cancelled || p == RolledBack
+}
 
-// StepPhase is where a step stands. StepDone, StepFailed and StepSkipped are
-// final.
+// Kind is what a rollout is for.
+type Kind string
+
+// Kinds of rollouts. The list only grows.
+const (
+	KindForward  Kind = ""         // to what the plan says
+	KindRetry    Kind = "retry"    // to what an earlier rollout's plan said
+	KindRollback Kind = "rollback" // to what was there before an earlier rollout
+)
+
+// StepPhase is where a step stands. StepDone, StepFailed, StepSkipped and
+// StepRolledBack are final, unless a person resumes the rollout after a failure.
 type StepPhase string
 
 // Phases of a step. The list only grows.
@@ -37,11 +53,16 @@ const (
 	StepConverging StepPhase = "Converging" // on the branch, not yet acknowledged everywhere
 	StepDone       StepPhase = "Done"
 	StepFailed     StepPhase = "Failed"
-	StepSkipped    StepPhase = "Skipped" // not deployed on this ring
+	StepSkipped    StepPhase = "Skipped" // not deployed on this ring, or left out by a person
+	// The two phases of a step whose Undo takes it back.
+	StepRollingBack StepPhase = "RollingBack"
+	StepRolledBack  StepPhase = "RolledBack"
 )
 
 // Ended reports whether the phase is final.
-func (p StepPhase) Ended() bool { return p == StepDone || p == StepFailed || p == StepSkipped }
+func (p StepPhase) Ended() bool {
+	return p == StepDone || p == StepFailed || p == StepSkipped || p == StepRollingBack || p == StepRolledBack
+}
 
 // ClusterPhase is where a cluster stands within a step. None is final:
 // observations never latch.
@@ -57,41 +78,82 @@ const (
 	ClusterOffline  ClusterPhase = "Offline" // no sign of its agent until the deadline
 	ClusterMissing  ClusterPhase = "Missing" // no BundleDeployment
 	ClusterLeft     ClusterPhase = "Left"    // no longer of the ring
+	ClusterSkipped  ClusterPhase = "Skipped" // left out: by a person, or because it joined later
 )
 
 // State is a rollout: the fold of its events by [Apply], and nothing else.
 // It is not safe for concurrent use; whoever holds it owns all it points to.
 type State struct {
-	ID         ID                                  `json:"id"`
-	Scope      Scope                               `json:"scope"`
-	Rings      []rings.RingName                    `json:"rings"`
-	Plan       map[rings.ServiceName]rings.Version `json:"plan"` // the snapshot
-	Options    Options                             `json:"options"`
-	Phase      Phase                               `json:"phase"`
-	Failure    *Failure                            `json:"failure,omitempty"` // first failure; set before Phase is Failed when running steps may still finish
-	Cancel     *Cancel                             `json:"cancel,omitempty"`  // set before Phase is Cancelled while a push is under way
-	Steps      []*StepState                        `json:"steps"`             // ring by ring, wave by wave
-	Pending    map[string]Action                   `json:"pending,omitempty"` // asked for, not answered
-	Actions    int                                 `json:"actions,omitempty"` // asked for so far; the next one gets this number plus 1 in its id
-	Claimed    bool                                `json:"claimed,omitempty"` // the claim of the ring was granted to this driver (or cannot be had, and was warned of)
-	ClaimTries int                                 `json:"claimTries,omitempty"`
-	Warnings   []string                            `json:"warnings,omitempty"` // each once, for people
+	ID      ID                                  `json:"id"`
+	Kind    Kind                                `json:"kind,omitempty"`
+	Of      ID                                  `json:"of,omitempty"` // the rollout that it retries or takes back
+	Scope   Scope                               `json:"scope"`
+	Rings   []*RingState                        `json:"ringStates"` // in the order they go
+	Plan    map[rings.ServiceName]rings.Version `json:"plan"`       // the snapshot
+	Options Options                             `json:"options"`
+	Phase   Phase                               `json:"phase"`
+	// Current is the ring under way, which is watched and which facts are
+	// about; "" before the first.
+	Current rings.RingName `json:"current,omitempty"`
+	// Failure is the first one; set before Phase is Failed when running steps
+	// may still finish, and taken away when a person resumes.
+	Failure  *Failure    `json:"failure,omitempty"`
+	Cancel   *Word       `json:"cancel,omitempty"` // set before Phase is Cancelled while a push is under way
+	Pause    *Word       `json:"pause,omitempty"`  // while nothing new may start
+	Halt     *rings.Halt `json:"halt,omitempty"`   // the line is stopped
+	Rollback *Rollback   `json:"rollback,omitempty"`
+	// Skips are the clusters that a person left out.
+	Skips    map[rings.ClusterName]Word `json:"skips,omitempty"`
+	Steps    []*StepState               `json:"steps"`              // ring by ring, wave by wave; those that take others back at the end
+	Pending  map[string]Action          `json:"pending,omitempty"`  // asked for, not answered
+	Actions  int                        `json:"actions,omitempty"`  // asked for so far; the next one gets this number plus 1 in its id
+	Warnings []string                   `json:"warnings,omitempty"` // each once, for people
 
 	StartedBy  string    `json:"startedBy"`
 	Link       string    `json:"link,omitempty"`
 	StartedAt  time.Time `json:"startedAt"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
-	// DrivenAt is since when the present driver, or the last one, has driven.
+	// DrivenAt is since when the present driver, or the last one, has driven,
+	// and Engine the version of its decisions.
 	DrivenAt time.Time `json:"drivenAt,omitzero"`
+	Engine   int       `json:"engine,omitempty"`
 	// Version is the number of events folded: the next event's sequence number.
-	Version uint64 `json:"version"`
+	// At is the last one's time.
+	Version uint64    `json:"version"`
+	At      time.Time `json:"at,omitzero"`
+}
+
+// RingNames returns the names of the rings, in the order they go.
+func (s *State) RingNames() []rings.RingName {
+	out := make([]rings.RingName, len(s.Rings))
+	for i, r := range s.Rings {
+		out[i] = r.Name
+	}
+	return out
+}
+
+// Word is what a person said of a rollout, or what it did by itself.
+type Word struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// Rollback is the taking back of what the rollout changed.
+type Rollback struct {
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+	// Failure is why it stopped; a person is needed then.
+	Failure *Failure `json:"failure,omitempty"`
 }
 
 // Options are what the person who started the rollout asked for.
 type Options struct {
-	Redeploy bool   `json:"redeploy,omitempty"` // a new nonce even where the version is live
-	Override bool   `json:"override,omitempty"` // go over versions that this store did not write
-	Reason   string `json:"reason,omitempty"`
+	Redeploy bool `json:"redeploy,omitempty"` // a new nonce even where the version is live
+	Override bool `json:"override,omitempty"` // go over versions that this store did not write, and over rings that were not verified
+	// AllowUnhealthy: dependencies outside the plan need not be healthy.
+	AllowUnhealthy bool   `json:"allowUnhealthy,omitempty"`
+	Reason         string `json:"reason,omitempty"`
 }
 
 // Failure says why a rollout or a step ended badly.
@@ -103,26 +165,24 @@ type Failure struct {
 	Cluster rings.ClusterName `json:"cluster,omitempty"`
 }
 
-// Cancel is a person's wish to end the rollout.
-type Cancel struct {
-	By     string    `json:"by"`
-	Reason string    `json:"reason,omitempty"`
-	At     time.Time `json:"at"`
-}
-
 // StepState is one (ring, service).
 type StepState struct {
-	Ring    rings.RingName      `json:"ring"`
-	Target  Target              `json:"target"`
-	Needs   []rings.ServiceName `json:"needs,omitempty"` // steps of the same ring that must be done before
-	Wave    int                 `json:"wave"`            // from 1
-	Policy  rings.Policy        `json:"policy"`
-	To      rings.Version       `json:"to"`
-	Known   rings.Known         `json:"known"` // what the store knew when the rollout was created
-	Floor   int64               `json:"floor"` // the store's last nonce of the service then
-	Phase   StepPhase           `json:"phase"`
-	Failure *Failure            `json:"failure,omitempty"`
-	Reason  string              `json:"reason,omitempty"` // why Done, Failed or Skipped
+	Ring   rings.RingName      `json:"ring"`
+	Target Target              `json:"target"`
+	Needs  []rings.ServiceName `json:"needs,omitempty"` // steps of the same ring and direction that must be done before
+	Wave   int                 `json:"wave"`            // from 1; 0 for one that is observed
+	Policy rings.Policy        `json:"policy"`          // its ring's
+	// Undo: it takes another step of the same ring and service back.
+	Undo bool `json:"undo,omitempty"`
+	// Observed: the service is not in the plan. Nothing is written; it is done
+	// when the service is healthy, so that its dependents may go.
+	Observed bool          `json:"observed,omitempty"`
+	To       rings.Version `json:"to"`
+	Known    rings.Known   `json:"known"` // what the store knew when the rollout was created
+	Floor    int64         `json:"floor"` // the store's last nonce of the service then
+	Phase    StepPhase     `json:"phase"`
+	Failure  *Failure      `json:"failure,omitempty"`
+	Reason   string        `json:"reason,omitempty"` // why Done, Failed or Skipped
 
 	Attempt Attempt `json:"attempt,omitzero"`
 	// Survey is the last one that was answered, SurveyedAt when it was asked
@@ -157,9 +217,16 @@ type StepState struct {
 	// Suspicions are the clusters whose Suspect runs, oldest first, until it
 	// comes due; one in the middle may be over already.
 	Suspicions []Suspicion `json:"suspicions,omitempty"`
+	// Trials are the clusters that have had their turn and are not ready, in
+	// the order in which their deadlines come; one in the middle may be over.
+	Trials []Trial `json:"trials,omitempty"`
 	// ReadySince is since when all expected clusters have been ready, those
-	// that joined included; zero while one is not.
+	// that joined included and those that are given up left out; zero while
+	// one is not.
 	ReadySince time.Time `json:"readySince,omitzero"`
+	// MovedAt is when a cluster last had its turn, or became or ceased to be
+	// ready: those that Fleet holds back have the converge deadline from then.
+	MovedAt time.Time `json:"movedAt,omitzero"`
 
 	StartedAt   time.Time `json:"startedAt,omitzero"`
 	PublishedAt time.Time `json:"publishedAt,omitzero"` // seen on the branch
@@ -196,6 +263,12 @@ type Suspicion struct {
 	Since   time.Time         `json:"since"`
 }
 
+// Trial is a cluster that has been trying to become ready.
+type Trial struct {
+	Cluster rings.ClusterName `json:"cluster"`
+	Since   time.Time         `json:"since"`
+}
+
 // ClusterState is one cluster within a step.
 type ClusterState struct {
 	Expected bool         `json:"expected,omitempty"`
@@ -207,4 +280,7 @@ type ClusterState struct {
 	// Suspect is since when the agent has been alive with a deployment error
 	// or a hidden conflict under our nonce.
 	Suspect time.Time `json:"suspect,omitzero"`
+	// Trying is since when the cluster has had our deployment and not been
+	// ready; zero before its turn and while it is ready.
+	Trying time.Time `json:"trying,omitzero"`
 }

@@ -15,7 +15,11 @@ type Input struct {
 	Now time.Time
 	// Taken: this driver has just taken the rollout up. What was pending must
 	// be done again, and what was seen must be seen again.
-	Taken    bool
+	Taken bool
+	// Jumped: the wall clock moved by itself since the last input.
+	Jumped bool
+	// Halt is what the store says of a halt; nil when it was not asked.
+	Halt     *Halted
 	Facts    []Fact
 	Outcomes []Outcome
 	Commands []Command
@@ -180,7 +184,8 @@ func (t *turn) advance() {
 
 // claim asks for the ring's claim when this driver does not hold it.
 func (t *turn) claim() {
-	if t.s.Claimed {
+	ring := t.s.Rings[0]
+	if ring.Claimed {
 		return
 	}
 	for _, a := range t.s.Pending {
@@ -188,9 +193,9 @@ func (t *turn) claim() {
 			return
 		}
 	}
-	a := Action{Kind: ActClaim, Ring: t.s.Rings[0], Reason: "no other store may roll out on the same ring"}
-	if t.s.ClaimTries > 0 {
-		a.After = t.now.Add(backoff(t.s.ClaimTries))
+	a := Action{Kind: ActClaim, Ring: ring.Name, Reason: "no other store may roll out on the same ring"}
+	if ring.ClaimTries > 0 {
+		a.After = t.now.Add(backoff(ring.ClaimTries))
 	}
 	t.ask(a)
 }
@@ -259,11 +264,11 @@ func (t *turn) moveStep(st *StepState) {
 // start begins a step when all that it needs is done (invariant 1), and
 // nothing has failed (invariant 4).
 func (t *turn) start(st *StepState) {
-	if !t.s.Claimed || t.s.Failure != nil {
+	if !t.s.ring(st.Ring).Claimed || t.s.Failure != nil {
 		return
 	}
 	for _, need := range st.Needs {
-		if p := t.step(Ref{st.Ring, need}).Phase; p != StepDone && p != StepSkipped {
+		if p := t.step(Ref{st.Ring, need, st.Undo}).Phase; p != StepDone && p != StepSkipped {
 			return
 		}
 	}

@@ -28,6 +28,9 @@ type Service struct {
 	AcceptRedeploy bool `json:"acceptRedeploy,omitempty"`
 	// Known is, for each ring, what was last recorded here.
 	Known map[RingName]Known `json:"known,omitempty"`
+	// Held is, for each ring, the versions that a rollback withdrew: to roll one
+	// out there again needs a reason.
+	Held map[RingName]map[Version]Hold `json:"held,omitempty"`
 	// LastNonce is the largest nonce that an attempt of this store used.
 	LastNonce int64 `json:"lastNonce,omitempty"`
 }
@@ -40,6 +43,9 @@ type Known struct {
 	Attempted Version   `json:"attempted,omitempty"`
 	Commit    string    `json:"commit,omitempty"`
 	At        time.Time `json:"at"`
+	// Verified is the rollout that ended well with Version on the ring, "" when
+	// none did or something was changed since.
+	Verified string `json:"verified,omitempty"`
 }
 
 // Wrote reports whether v in the file is explained by this store.
@@ -72,4 +78,12 @@ func (s Service) Validate() error {
 		faults = append(faults, fmt.Sprintf("service %q depends on itself", s.Name))
 	}
 	return invalid(fmt.Sprintf("service %q", s.Name), faults...)
+}
+
+// Hold says why a version should not run on a ring again.
+type Hold struct {
+	Rollout string    `json:"rollout"` // that withdrew it
+	By      string    `json:"by"`
+	Reason  string    `json:"reason,omitempty"`
+	At      time.Time `json:"at"`
 }

@@ -95,7 +95,7 @@ func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 		if err != nil {
 			return err
 		}
-		if err := checkRings(tx, app, created.Rings); err != nil {
+		if err := checkRings(tx, app, created.RingNames()); err != nil {
 			return err
 		}
 		return insertRollout(tx, orchestrator.Event{Rollout: id, Seq: 1, At: now, Actor: actor, Body: created})
@@ -179,7 +179,7 @@ func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
 
 // summarize is the row of the rollout.
 func summarize(s *orchestrator.State) Summary {
-	row := Summary{ID: s.ID, App: s.Scope.App, Rings: s.Rings, Versions: s.Plan,
+	row := Summary{ID: s.ID, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: s.StartedAt.UTC()}
 	row.advance(s)
 	return row

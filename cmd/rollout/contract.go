@@ -192,7 +192,7 @@ type stepClusterView struct {
 func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) rolloutView {
 	now := p.now()
 	v := rolloutView{Warnings: append([]string{}, s.Warnings...), Steps: []stepView{}}
-	v.summaryView = summaryView{ID: s.ID, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.Rings, Plan: s.Plan,
+	v.summaryView = summaryView{ID: s.ID, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
 	if s.Failure != nil {
 		v.Hint = s.Failure.Hint

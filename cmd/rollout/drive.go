@@ -56,9 +56,11 @@ func (p *program) claims(db *store.DB, m *fleet.Manager) *fleet.Claims {
 func (p *program) unclaimed(ctx context.Context, db *store.DB, m *fleet.Manager, c orchestrator.Created) error {
 	claims := p.claims(db, m)
 	defer claims.Close()
-	if holder, held := claims.Holder(ctx, c.Scope, c.Rings[0]); held {
-		return &commandError{exit: exitConflict, code: string(orchestrator.CodeClaimed), hint: "wait until it has ended there, or cancel it there",
-			what: fmt.Sprintf("ring %q of application %q is being rolled out by another store: %s", c.Rings[0], c.Scope.App, holder)}
+	for _, ring := range c.RingNames() {
+		if holder, held := claims.Holder(ctx, c.Scope, ring); held {
+			return &commandError{exit: exitConflict, code: string(orchestrator.CodeClaimed), hint: "wait until it has ended there, or cancel it there",
+				what: fmt.Sprintf("ring %q of application %q is being rolled out by another store: %s", ring, c.Scope.App, holder)}
+		}
 	}
 	return nil
 }

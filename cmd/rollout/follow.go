@@ -109,7 +109,7 @@ func ending(s *orchestrator.State) error {
 
 // again is what to do after a failure that has no remedy of its own.
 func again(s *orchestrator.State) string {
-	return fmt.Sprintf("\"rollout show %s\" shows the clusters; \"rollout create %s %s\" tries again once it is repaired", s.ID, s.Scope.App, s.Rings[0])
+	return fmt.Sprintf("\"rollout show %s\" shows the clusters; \"rollout create %s %s\" tries again once it is repaired", s.ID, s.Scope.App, s.Rings[0].Name)
 }
 
 // lineSink prints an event a line.

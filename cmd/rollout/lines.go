@@ -22,7 +22,7 @@ func eventLine(s *orchestrator.State, e orchestrator.Event) string {
 func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 	switch b := e.Body.(type) {
 	case orchestrator.Created:
-		return fmt.Sprintf("%s: created by %s: %s", join(b.Rings), e.Actor, versionWords(b.Plan))
+		return fmt.Sprintf("%s: created by %s: %s", join(b.RingNames()), e.Actor, versionWords(b.Plan))
 	case orchestrator.Commanded:
 		return strings.TrimSuffix(fmt.Sprintf("%s asked for by %s: %s", b.Kind, b.By, b.Reason), ": ")
 	case orchestrator.Driven:

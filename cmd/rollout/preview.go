@@ -53,7 +53,7 @@ type previewer struct {
 
 // preview says what the rollout would do, and refuses what would fail.
 func (p *program) preview(ctx context.Context, m *fleet.Manager, a *rings.Application, c orchestrator.Created) (previewView, error) {
-	v := previewView{App: a.Name, Ring: c.Rings[0], Clusters: []rings.ClusterName{}}
+	v := previewView{App: a.Name, Ring: c.Rings[0].Name, Clusters: []rings.ClusterName{}}
 	if err := p.needPermissions(ctx, m); err != nil {
 		return v, err
 	}

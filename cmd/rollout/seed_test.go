@@ -95,7 +95,7 @@ func play(s *orchestrator.State, start time.Time, phase orchestrator.Phase) []or
 		events = append(events, orchestrator.Event{Rollout: s.ID, Seq: s.Version + uint64(len(events)) + 1, At: at, Actor: "host/7", Body: b})
 	}
 	say(orchestrator.Driven{})
-	claim := orchestrator.Action{ID: "1", Kind: orchestrator.ActClaim, Ring: s.Rings[0]}
+	claim := orchestrator.Action{ID: "1", Kind: orchestrator.ActClaim, Ring: s.Rings[0].Name}
 	say(orchestrator.Asked{Action: claim})
 	say(orchestrator.Answered{Outcome: orchestrator.Outcome{Action: claim.ID, Result: orchestrator.OK}})
 	say(orchestrator.Started{})

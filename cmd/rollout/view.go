@@ -41,7 +41,7 @@ func (f frame) render(s *orchestrator.State) []string {
 }
 
 func (f frame) head(s *orchestrator.State) []string {
-	words := []string{string(s.ID), join(s.Rings), f.phase(s.Phase), "started " + f.when(s.StartedAt) + " by " + s.StartedBy}
+	words := []string{string(s.ID), join(s.RingNames()), f.phase(s.Phase), "started " + f.when(s.StartedAt) + " by " + s.StartedBy}
 	if !s.FinishedAt.IsZero() {
 		words = append(words, "took "+orchestrator.Duration(s.FinishedAt.Sub(s.StartedAt)))
 	}

@@ -73,7 +73,7 @@ func Created(a *rings.Application, ring rings.RingName) orchestrator.Created {
 	c := orchestrator.Created{
 		Scope: orchestrator.Scope{App: a.Name, Workspace: a.Workspace, Manager: a.Manager,
 			RingLabel: a.RingLabel, Selector: a.Selector},
-		Rings: []rings.RingName{ring}, Plan: a.Plan.Versions(),
+		Rings: []orchestrator.NewRing{{Name: ring, Named: true}}, Plan: a.Plan.Versions(),
 	}
 	for i, svc := range a.Services {
 		c.Steps = append(c.Steps, orchestrator.NewStep{Ring: ring, Target: orchestrator.TargetOf(svc),
