@@ -82,7 +82,7 @@ func TestEnding(t *testing.T) {
 		{orchestrator.Failed, orchestrator.CodeClaimed, exitConflict},
 	}
 	for _, tt := range tests {
-		s := &orchestrator.State{ID: "shop-1", Phase: tt.phase, Rings: []rings.RingName{"ring-1"}}
+		s := &orchestrator.State{ID: "shop-1", Phase: tt.phase, Rings: []*orchestrator.RingState{{Name: "ring-1"}}}
 		if tt.code != "" {
 			s.Failure = &orchestrator.Failure{Code: tt.code}
 		}
