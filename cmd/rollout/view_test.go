@@ -111,7 +111,7 @@ func TestPainter(t *testing.T) {
 }
 
 func BenchmarkFrame(b *testing.B) {
-	s := &orchestrator.State{ID: "shop-1", Rings: []rings.RingName{"ring-1"}}
+	s := &orchestrator.State{ID: "shop-1", Rings: []*orchestrator.RingState{{Name: "ring-1"}}}
 	for i := range 50 {
 		st := &orchestrator.StepState{Wave: 1 + i/10, Phase: orchestrator.StepConverging, Clusters: map[rings.ClusterName]*orchestrator.ClusterState{}}
 		for c := range 1000 {
