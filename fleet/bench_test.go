@@ -20,7 +20,7 @@ func bigFleet(services, clusters int) *tracker {
 	for s := range services {
 		targets = append(targets, shopService(s))
 	}
-	tr := newTracker(targets)
+	tr := newTracker("ring-1", targets)
 	for s := range services {
 		tr.setBundle(bundle{name: intern(fmt.Sprint("svc-", s)), repo: intern(targets[s].GitRepo)})
 		tr.setGitRepo(gitRepo{name: targets[s].GitRepo, paths: "deploy"})
@@ -45,7 +45,7 @@ func clusterName(n int) text { return intern(fmt.Sprintf("cluster-%05d", n)) }
 
 func benchDeployment(n int) deployment {
 	return deployment{commit: intern("54f86c59227e05583f751e6708e0c1211c25de2d"), specNonce: 7, statusNonce: 7,
-		words: intern(fmt.Sprintf("deployment shop/db: %d/5 replicas", n%5)), status: uint64(n), flags: ready | staged | applied}
+		words: intern(fmt.Sprintf("deployment shop/db: %d/5 replicas", n%5)), status: uint64(n), readyAt: 1763648306 + uint32(n), flags: ready | staged | applied}
 }
 
 // BenchmarkTrackerMemory reports the heap for each watched BundleDeployment.

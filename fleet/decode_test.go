@@ -33,10 +33,10 @@ func TestDecode_BundleDeployment(t *testing.T) {
 		want   orchestrator.Deployment
 	}{
 		{"ready", "web", orchestrator.Deployment{Cluster: "c1", Commit: "54f86c59227e05583f751e6708e0c1211c25de2d",
-			Staged: true, Applied: true, Ready: true, NonModified: true}},
+			Staged: true, Applied: true, Ready: true, NonModified: true, ReadyAt: time.Date(2026, 11, 20, 14, 18, 26, 0, time.UTC)}},
 		{"notready", "db", orchestrator.Deployment{Cluster: "c1", Commit: "712993276e66dc8b3f6959628140703954761b0b",
 			SpecNonce: 7, StatusNonce: 7, Staged: true, Applied: true, NonModified: true,
-			Words: "deployment shop/db: 0/1 replicas"}},
+			ReadyAt: time.Date(2026, 11, 20, 14, 26, 47, 0, time.UTC), Words: "deployment shop/db: 0/1 replicas"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.sample, func(t *testing.T) {
@@ -114,12 +114,21 @@ func TestDecode_Fields(t *testing.T) {
 		{"missing", `{"status":{"modifiedStatus":[{"kind":"ClusterRole","name":"r","missing":true}]}}`,
 			func(d *orchestrator.Deployment) { d.Words = "clusterrole r: missing" }},
 		{"install error", `{"status":{"conditions":[{"type":"Installed","status":"False","message":"not installed: x"}]}}`,
-			func(d *orchestrator.Deployment) { d.InstallError = "not installed: x" }},
+			func(d *orchestrator.Deployment) { d.ReadyAt, d.InstallError = time.Time{}, "not installed: x" }},
 		{"install error without words", `{"status":{"conditions":[{"type":"Installed","status":"False"}]}}`,
-			func(d *orchestrator.Deployment) { d.InstallError = "no message" }},
+			func(d *orchestrator.Deployment) { d.ReadyAt, d.InstallError = time.Time{}, "no message" }},
 		{"deploy error by reason", `{"status":{"conditions":[{"type":"Deployed","status":"False","reason":"Error"}]}}`,
-			func(d *orchestrator.Deployment) { d.DeployError = "Error" }},
-		{"unknown is not False", `{"status":{"conditions":[{"type":"Deployed","status":"Unknown","message":"x"}]}}`, func(*orchestrator.Deployment) {}},
+			func(d *orchestrator.Deployment) { d.ReadyAt, d.DeployError = time.Time{}, "Error" }},
+		{"unknown is not False", `{"status":{"conditions":[{"type":"Deployed","status":"Unknown","message":"x"}]}}`,
+			func(d *orchestrator.Deployment) { d.ReadyAt = time.Time{} }},
+		{"Ready since", `{"status":{"conditions":[{"type":"Ready","status":"False","lastUpdateTime":"2026-11-20T13:00:00+01:00"}]}}`,
+			func(d *orchestrator.Deployment) { d.ReadyAt = noon }},
+		{"Ready without a time", `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`,
+			func(d *orchestrator.Deployment) { d.ReadyAt = time.Time{} }},
+		{"Ready at no time", `{"status":{"conditions":[{"type":"Ready","status":"True","lastUpdateTime":"0001-01-01T00:00:00Z"}]}}`,
+			func(d *orchestrator.Deployment) { d.ReadyAt = time.Time{} }},
+		{"Ready at nonsense", `{"status":{"conditions":[{"type":"Ready","status":"True","lastUpdateTime":"yesterday"}]}}`,
+			func(d *orchestrator.Deployment) { d.ReadyAt = time.Time{} }},
 		{"paused", `{"spec":{"paused":true}}`, func(d *orchestrator.Deployment) { d.Paused = true }},
 		{"off schedule", `{"spec":{"offSchedule":true}}`, func(d *orchestrator.Deployment) { d.OffSchedule = true }},
 		{"waiting for values", `{"spec":{"waitingForValues":true}}`, func(d *orchestrator.Deployment) { d.AwaitsValues = true }},

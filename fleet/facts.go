@@ -37,7 +37,15 @@ func (t *tracker) facts(heard bool) []orchestrator.Fact {
 		}
 	}
 	t.synced = true
+	t.label(out)
 	return out
+}
+
+// label says of each fact which ring was watched.
+func (t *tracker) label(facts []orchestrator.Fact) {
+	for i := range facts {
+		facts[i].Ring = t.ring
+	}
 }
 
 // touchAll notes every fact there is; none about deployments that are not.
@@ -109,12 +117,16 @@ func (t *tracker) deploymentFact(ref deploymentRef) *orchestrator.Deployment {
 
 func (d deployment) fact(cluster rings.ClusterName) *orchestrator.Deployment {
 	is := func(f flags) bool { return d.flags&f != 0 }
-	return &orchestrator.Deployment{Cluster: cluster, Commit: d.commit.String(),
+	out := &orchestrator.Deployment{Cluster: cluster, Commit: d.commit.String(),
 		SpecNonce: d.specNonce, StatusNonce: d.statusNonce,
 		Staged: is(staged), Applied: is(applied), Ready: is(ready), NonModified: is(nonModified),
 		InstallError: d.installError.String(), DeployError: d.deployError.String(),
 		Paused: is(paused), OffSchedule: is(offSchedule), AwaitsValues: is(awaits), Deleting: is(deleting),
 		Words: d.words.String()}
+	if d.readyAt != 0 {
+		out.ReadyAt = time.Unix(int64(d.readyAt), 0).UTC()
+	}
+	return out
 }
 
 func (t *tracker) bundleFact(i int) *orchestrator.Bundle {

@@ -58,6 +58,7 @@ type deployment struct {
 	specNonce, statusNonce           int64
 	status                           uint64 // digest of all that the agent writes
 	heard                            int64  // unix nanoseconds of the last change of status that was seen; 0 never
+	readyAt                          uint32 // unix seconds of the last change of condition Ready; 0 never
 	flags                            flags
 }
 

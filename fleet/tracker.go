@@ -4,12 +4,14 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // tracker turns records into facts. It is pure: no clock, no I/O. Each method
 // notes which facts it touched; facts returns those and forgets them. An event
 // costs the same in a fleet of any size. Not safe for concurrent use.
 type tracker struct {
+	ring     rings.RingName
 	services []*service
 	byBundle map[text][]int   // services by their Bundle, once it is known
 	byRepo   map[string][]int // services by their GitRepo
@@ -45,8 +47,8 @@ type deploymentRef struct {
 	cluster text
 }
 
-func newTracker(targets []orchestrator.Target) *tracker {
-	t := &tracker{byBundle: map[text][]int{}, byRepo: map[string][]int{}, deployments: map[key]deployment{},
+func newTracker(ring rings.RingName, targets []orchestrator.Target) *tracker {
+	t := &tracker{ring: ring, byBundle: map[text][]int{}, byRepo: map[string][]int{}, deployments: map[key]deployment{},
 		nonces: map[text]int64{}, bundles: map[text]bundle{}, repos: map[string]gitRepo{}, members: map[text]member{}}
 	t.dirty.reset()
 	for i, target := range targets {

@@ -30,7 +30,7 @@ func (m *Manager) Watch(ctx context.Context, w orchestrator.Watch, sink func([]o
 	}
 	outer := ctx
 	ctx, give := context.WithCancelCause(klog.NewContext(ctx, m.log))
-	f := &feed{tracker: newTracker(w.Targets), wake: make(chan struct{}, 1), now: m.now}
+	f := &feed{tracker: newTracker(w.Ring, w.Targets), wake: make(chan struct{}, 1), now: m.now}
 	var running sync.WaitGroup
 	sources := m.sources(w, f, give)
 	f.unlisted = len(sources)

@@ -3,6 +3,8 @@ package fleet
 import (
 	"encoding/json"
 	"hash/maphash"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +54,20 @@ func (cs wireConditions) truth(kind string) string {
 		}
 	}
 	return ""
+}
+
+// changed returns when the condition last changed its status or its words, in
+// unix seconds; 0 without the condition, or when its time cannot be read.
+func (cs wireConditions) changed(kind string) uint32 {
+	i := slices.IndexFunc(cs, func(c wireCondition) bool { return c.Type == kind })
+	if i < 0 {
+		return 0
+	}
+	t, err := time.Parse(time.RFC3339, cs[i].LastUpdateTime)
+	if seconds := t.Unix(); err == nil && 0 <= seconds && seconds <= math.MaxUint32 {
+		return uint32(seconds)
+	}
+	return 0
 }
 
 func words(c wireCondition) string {
@@ -141,6 +157,7 @@ func (w *wireDeployment) record() deployment {
 		specNonce:    w.Spec.Options.Nonce,
 		statusNonce:  w.Status.Nonce,
 		status:       w.Status.digest(),
+		readyAt:      w.Status.Conditions.changed("Ready"),
 		flags:        w.flags(),
 	}
 }
