@@ -23,6 +23,9 @@ const heardEvery = 5 * time.Second
 // Watch implements orchestrator.Fleet. The error wraps ErrForbidden,
 // ErrCredentials or ErrNoFleet. The sink is called from the caller's goroutine
 // and may block: what happens meanwhile is sent afterwards, the latest only.
+// Nothing is sent, and nothing of it runs, once Watch has returned. Watches of
+// several rings of one application may run at once; each lists and watches for
+// itself.
 func (m *Manager) Watch(ctx context.Context, w orchestrator.Watch, sink func([]orchestrator.Fact)) error {
 	if len(w.Targets) == 0 {
 		<-ctx.Done()
@@ -105,7 +108,7 @@ func (f *feed) pump(ctx context.Context, sink func([]orchestrator.Fact)) {
 			tick.Reset(heardEvery)
 			armed = true
 		}
-		if len(facts) > 0 {
+		if len(facts) > 0 && ctx.Err() == nil {
 			sink(facts)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -301,6 +302,91 @@ func TestWatch_Hopeless(t *testing.T) {
 		if !ok || got.Verb != tt.want.Verb || got.Resource != tt.want.Resource || got.Namespace != tt.want.Namespace {
 			t.Errorf("%s: got %v, want %v", tt.deny, err, &tt.want)
 		}
+	}
+}
+
+// ringWatch is a Watch of one ring that has begun.
+type ringWatch struct {
+	stop     context.CancelFunc
+	synced   chan struct{}
+	done     chan error
+	returned atomic.Bool
+}
+
+// watchRing fails the test for a fact of another ring, and for one that comes
+// after Watch returned.
+func watchRing(t *testing.T, m *Manager, ring rings.RingName, members ...rings.ClusterName) *ringWatch {
+	t.Helper()
+	w := testWatch
+	w.Ring = ring
+	out := &ringWatch{synced: make(chan struct{}), done: make(chan error, 1)}
+	synced := sync.OnceFunc(func() { close(out.synced) })
+	var ctx context.Context
+	ctx, out.stop = context.WithCancel(t.Context())
+	go func() {
+		err := m.Watch(ctx, w, func(facts []orchestrator.Fact) {
+			for _, f := range facts {
+				if f.Ring != ring || out.returned.Load() {
+					t.Errorf("got %+v of ring %q, returned %t, want only facts of %q before", f, f.Ring, out.returned.Load(), ring)
+				}
+				if f.Members != nil && !slices.Equal(f.Members.Clusters, members) {
+					t.Errorf("ring %q: got members %v, want %v", ring, f.Members.Clusters, members)
+				}
+				if f.Synced {
+					synced()
+				}
+			}
+		})
+		out.returned.Store(true)
+		out.done <- err
+	}()
+	return out
+}
+
+// await returns when the channel is closed or gave something.
+func await[T any](t *testing.T, what string, c <-chan T) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited 20 s for %s", what)
+	}
+}
+
+// A rollout goes from ring to ring: the next watch begins while the last one ends.
+func TestWatch_RingAfterRing(t *testing.T) {
+	for name, populate := range map[string]func(*fakeAPI){"wide": populate, "narrow": populateLarge} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeAPI(t)
+			populate(f)
+			ringAfterRing(t, f)
+		})
+	}
+}
+
+func ringAfterRing(t *testing.T, f *fakeAPI) {
+	t.Helper()
+	m := f.manager(t, Options{})
+	before := runtime.NumGoroutine()
+	for i := range 50 {
+		first := watchRing(t, m, "ring-1", "c1", "c2")
+		await(t, "ring-1", first.synced)
+		first.stop()
+		second := watchRing(t, m, "ring-2", "c3")
+		await(t, "the end of ring-1", first.done)
+		putDeployment(f, "c1", "B", i)
+		await(t, "ring-2", second.synced)
+		second.stop()
+		await(t, "the end of ring-2", second.done)
+	}
+	waitWatches(t, f, 0)
+	f.CloseClientConnections()
+	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		buf := make([]byte, 1<<20)
+		t.Errorf("got %d goroutines, want the %d from before:\n%s", after, before, buf[:runtime.Stack(buf, true)])
 	}
 }
 
