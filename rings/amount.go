@@ -15,15 +15,15 @@ type Amount struct {
 
 // ParseAmount reads "2" or "10%"; "" is none.
 func ParseAmount(text string) (Amount, error) {
-	digits, percent := strings.CutSuffix(text, "%")
 	if text == "" {
 		return Amount{}, nil
 	}
-	n, err := strconv.Atoi(digits)
-	if err != nil || n < 0 || percent && n > 100 {
+	digits, percent := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || percent && n > 100 {
 		return Amount{}, fmt.Errorf("%q is neither a number of clusters nor a percentage of them", text)
 	}
-	return Amount{N: n, Percent: percent && n > 0}, nil
+	return Amount{N: int(n), Percent: percent && n > 0}, nil
 }
 
 // Of returns the number that the amount stands for out of total, rounded down.
