@@ -28,19 +28,53 @@ func viewApp(a *rings.Application, clusters int) appView {
 		Rings: a.RingNames(), Services: a.ServiceNames(), Clusters: clusters, CreatedBy: a.CreatedBy, CreatedAt: instant(a.CreatedAt)}
 }
 
+// ringView is a ring with its policy. Durations are like "15m"; amounts are "2"
+// or "10%"; "" for approvalExpires means that approvals do not expire.
 type ringView struct {
-	App            rings.AppName       `json:"app"`
-	Name           rings.RingName      `json:"name"`
-	After          rings.RingName      `json:"after"`
-	Deadline       string              `json:"deadline"`
-	UptakeDeadline string              `json:"uptakeDeadline"`
-	Clusters       []rings.ClusterName `json:"clusters"`
+	App             rings.AppName       `json:"app"`
+	Name            rings.RingName      `json:"name"`
+	After           rings.RingName      `json:"after"`
+	Deadline        string              `json:"deadline"`
+	UptakeDeadline  string              `json:"uptakeDeadline"`
+	ApproveBefore   bool                `json:"approveBefore"`
+	ApproveAfter    bool                `json:"approveAfter"`
+	ApprovalExpires string              `json:"approvalExpires"`
+	Soak            string              `json:"soak"`
+	MaxFailed       string              `json:"maxFailed"`
+	OnOffline       string              `json:"onOffline"` // fail, skip, wait
+	MaxOffline      string              `json:"maxOffline"`
+	OnFailure       string              `json:"onFailure"` // stop, pause, rollback-ring, rollback
+	OnJoin          string              `json:"onJoin"`    // include, later
+	Checks          []ringCheckView     `json:"checks"`
+	Clusters        []rings.ClusterName `json:"clusters"`
+	policy          rings.Policy
+}
+
+// ringCheckView is a check of a policy. spec is what --check takes; command, url,
+// query and threshold are "" where the kind has none.
+type ringCheckView struct {
+	Name      string `json:"name"`
+	Spec      string `json:"spec"`
+	Kind      string `json:"kind"` // command, http, prometheus
+	Command   string `json:"command"`
+	URL       string `json:"url"`
+	Query     string `json:"query"`
+	Threshold string `json:"threshold"`
+	Interval  string `json:"interval"`
+	Timeout   string `json:"timeout"`
+	Samples   int    `json:"samples"`
+	Failures  int    `json:"failures"`
+}
+
+func viewCheck(c rings.Check) ringCheckView {
+	return ringCheckView{Name: c.Name, Spec: checkSpec(c), Kind: string(c.Kind), Command: c.Command, URL: c.URL, Query: c.Query, Threshold: c.Threshold,
+		Interval: orchestrator.Duration(c.Every()), Timeout: orchestrator.Duration(c.Within()), Samples: max(c.Samples, 1), Failures: c.FailureLimit}
 }
 
 func viewRing(a *rings.Application, i int, clusters []rings.Cluster) ringView {
 	r := a.Rings[i]
-	v := ringView{App: a.Name, Name: r.Name, Deadline: deadline(r.Policy.Converge, rings.DefaultConverge),
-		UptakeDeadline: deadline(r.Policy.Uptake, rings.DefaultUptake), Clusters: []rings.ClusterName{}}
+	v := viewPolicy(r.Policy)
+	v.App, v.Name, v.Clusters = a.Name, r.Name, []rings.ClusterName{}
 	if i > 0 {
 		v.After = a.Rings[i-1].Name
 	}
@@ -48,6 +82,20 @@ func viewRing(a *rings.Application, i int, clusters []rings.Cluster) ringView {
 		if c.Ring == r.Name {
 			v.Clusters = append(v.Clusters, c.Name)
 		}
+	}
+	return v
+}
+
+func viewPolicy(p rings.Policy) ringView {
+	v := ringView{Deadline: deadline(p.Converge, rings.DefaultConverge), UptakeDeadline: deadline(p.Uptake, rings.DefaultUptake),
+		ApproveBefore: p.ApproveBefore, ApproveAfter: p.ApproveAfter, Soak: orchestrator.Duration(p.Soak), MaxFailed: p.MaxFailed.String(),
+		OnOffline: word(p.OnOffline, wordFail), MaxOffline: p.MaxOffline.String(), OnFailure: word(p.OnFailure, wordStop), OnJoin: word(p.OnJoin, wordInclude),
+		Checks: []ringCheckView{}, policy: p}
+	if p.ApprovalExpires > 0 {
+		v.ApprovalExpires = orchestrator.Duration(p.ApprovalExpires)
+	}
+	for _, c := range p.Checks {
+		v.Checks = append(v.Checks, viewCheck(c))
 	}
 	return v
 }

@@ -181,7 +181,7 @@ func cmpHint(hints ...string) string {
 
 // listCommands say how to list what a name of a kind may be.
 var listCommands = map[string]string{
-	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP",
+	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP",
 	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list",
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,33 +22,32 @@ func (p *program) ringCommand() *cli.Command {
 }
 
 type ringOptions struct {
-	app       rings.AppName
-	ring      rings.RingName
-	after     rings.RingName
-	converge  time.Duration
-	uptake    time.Duration
-	setPolicy [2]bool // which deadline was given: converge, uptake
+	app    rings.AppName
+	ring   rings.RingName
+	after  rings.RingName
+	policy policyChange
 }
 
 func ringFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "after", Usage: "`RING` that goes before it", DefaultText: "the last one"},
-		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` that each cluster has to become ready, once Fleet has taken a commit up", DefaultText: "15m"},
-		&cli.DurationFlag{Name: "uptake-deadline", Usage: "`TIME` that Fleet has to take a commit up", DefaultText: "5m, or three polling intervals"},
+	flags := []cli.Flag{&cli.StringFlag{Name: "after", Usage: "`RING` that goes before it", DefaultText: "the last one"}}
+	for _, f := range policyFlags() {
+		flags = append(flags, f.flag)
 	}
+	return flags
 }
 
 func ringOptionsOf(c *cli.Context) ringOptions {
 	return ringOptions{app: rings.AppName(c.Args().Get(0)), ring: rings.RingName(c.Args().Get(1)), after: rings.RingName(c.String("after")),
-		converge: c.Duration("deadline"), uptake: c.Duration("uptake-deadline"),
-		setPolicy: [2]bool{c.IsSet("deadline"), c.IsSet("uptake-deadline")}}
+		policy: policyChangeOf(c)}
 }
 
 func (p *program) ringCreateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "create", Usage: "Add a ring to an application", ArgsUsage: "APP RING", Flags: ringFlags(),
-		Description: "A deadline of 0 is the default.\n\n" + examples("rollout ring create shop ring-1", "rollout ring create shop canary --after ring-1 --deadline 30m"),
-		Action:      func(c *cli.Context) error { return p.runRingCreate(c.Context, ringOptionsOf(c)) },
+		Description: "A deadline of 0 is the default.\n\n" + checkUsage + "\n\n" +
+			examples("rollout ring create shop ring-1", "rollout ring create shop canary --after ring-1 --soak 1h --on-failure rollback",
+				"rollout ring create shop ring-2 --approve-before --check 'smoke=command ./smoke.sh; interval=30s'"),
+		Action: func(c *cli.Context) error { return p.runRingCreate(c.Context, ringOptionsOf(c)) },
 	}
 }
 
@@ -57,7 +56,10 @@ func (p *program) runRingCreate(ctx context.Context, o ringOptions) error {
 		if _, err := a.Ring(o.ring); err == nil {
 			return fmt.Errorf("ring %q of application %q: %w", o.ring, a.Name, rings.ErrExists)
 		}
-		ring := rings.Ring{Name: o.ring, Policy: rings.Policy{Converge: o.converge, Uptake: o.uptake}}
+		ring := rings.Ring{Name: o.ring}
+		if err := o.policy.apply(a.Name, &ring); err != nil {
+			return err
+		}
 		if err := ring.Validate(); err != nil {
 			return err
 		}
@@ -93,11 +95,12 @@ func (p *program) changeRing(ctx context.Context, o ringOptions, done string, ch
 }
 
 func ringWords(v ringView) string {
-	words := fmt.Sprintf("deadline %s, uptake deadline %s", v.Deadline, v.UptakeDeadline)
-	if v.After == "" {
-		return "goes first, " + words
+	place := "goes first"
+	if v.After != "" {
+		place = fmt.Sprintf("after %q", v.After)
 	}
-	return fmt.Sprintf("after %q, %s", v.After, words)
+	words := append([]string{place, "deadline " + v.Deadline, "uptake deadline " + v.UptakeDeadline}, policyWords(v.policy)...)
+	return strings.Join(words, ", ")
 }
 
 func loadRing(ctx context.Context, db *store.DB, app rings.AppName, name rings.RingName) (ringView, error) {
@@ -146,8 +149,8 @@ func (p *program) runRingList(ctx context.Context, app rings.AppName) error {
 			return err
 		}
 		return printList(p, listOf(views), fmt.Sprintf("application %q has no ring; \"rollout ring create %s RING\" adds one", app, app),
-			[]string{"RING", "AFTER", "DEADLINE", "UPTAKE", "CLUSTERS"}, func(v ringView) []string {
-				return []string{string(v.Name), string(v.After), v.Deadline, v.UptakeDeadline, fmt.Sprint(len(v.Clusters))}
+			[]string{"RING", "AFTER", "DEADLINE", "UPTAKE", "CLUSTERS", "POLICY"}, func(v ringView) []string {
+				return []string{string(v.Name), string(v.After), v.Deadline, v.UptakeDeadline, fmt.Sprint(len(v.Clusters)), strings.Join(policyWords(v.policy), ", ")}
 			})
 	})
 }
@@ -166,24 +169,36 @@ func (p *program) runRingShow(ctx context.Context, o ringOptions) error {
 			return err
 		}
 		return p.print(v, func(w io.Writer) error {
-			return pairs(w, "name", string(v.Name), "application", string(v.App), "after", string(v.After),
-				"deadline", v.Deadline, "uptake deadline", v.UptakeDeadline, "clusters", join(v.Clusters))
+			return pairs(w, ringPairs(v)...)
 		})
 	})
 }
 
+// ringPairs are all that there is to say of a ring.
+func ringPairs(v ringView) []string {
+	out := []string{"name", string(v.Name), "application", string(v.App), "after", string(v.After),
+		"deadline", v.Deadline, "uptake deadline", v.UptakeDeadline, "approval", approvalWords(v.policy), "soak", soakWords(v.policy),
+		"max failed", v.MaxFailed, "on offline", offlineWords(v.policy), "on failure", v.OnFailure, "on join", v.OnJoin}
+	for _, c := range v.policy.Checks {
+		out = append(out, "check "+c.Name, checkSpec(c))
+	}
+	return append(out, "clusters", join(v.Clusters))
+}
+
 func (p *program) ringUpdateCommand() *cli.Command {
 	return &cli.Command{
-		Name: "update", Usage: "Change a ring's place or deadlines", ArgsUsage: "APP RING", Flags: ringFlags(),
+		Name: "update", Usage: "Change a ring's place or policy", ArgsUsage: "APP RING", Flags: ringFlags(),
 		Description: "What is not named stays. A deadline of 0 is the default. Live rollouts keep what they began with.\n\n" +
-			examples("rollout ring update shop ring-2 --deadline 30m"),
+			checkUsage + "\n\n" +
+			examples("rollout ring update shop ring-2 --deadline 30m --approve-before=false", "rollout ring update shop ring-2 --max-failed 10% --on-failure pause",
+				"rollout ring update shop ring-2 --check 'errors=prometheus http://prom:9090 sum(rate(errors[5m])) <= 0.01; samples=5'"),
 		Action: func(c *cli.Context) error { return p.runRingUpdate(c.Context, ringOptionsOf(c)) },
 	}
 }
 
 func (p *program) runRingUpdate(ctx context.Context, o ringOptions) error {
-	if o.after == "" && o.setPolicy == [2]bool{} {
-		return &usageError{what: "rollout ring update: nothing to change", hint: "name --after, --deadline or --uptake-deadline"}
+	if o.after == "" && len(o.policy.given) == 0 {
+		return &usageError{what: "rollout ring update: nothing to change", hint: "name --after or a flag of the policy: \"rollout ring update --help\" lists them"}
 	}
 	return p.changeRing(ctx, o, "updated", func(a *rings.Application) error { return updateRing(a, o) })
 }
@@ -193,11 +208,8 @@ func updateRing(a *rings.Application, o ringOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.setPolicy[0] {
-		r.Policy.Converge = o.converge
-	}
-	if o.setPolicy[1] {
-		r.Policy.Uptake = o.uptake
+	if err := o.policy.apply(a.Name, r); err != nil {
+		return err
 	}
 	if err := r.Validate(); err != nil || o.after == "" {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -52,15 +53,17 @@ func checkFlags(t *testing.T, where string, flags []cli.Flag) {
 	}
 }
 
+// shellWord is a word of an example, its quotes included.
+var shellWord = regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`)
+
 // The examples are command lines that the program understands.
 func TestCommands_Examples(t *testing.T) {
 	app := testProgram().app()
 	walk(app.Commands, func(c *cli.Command) {
 		_, lines, _ := strings.Cut(c.Description, "Examples:\n")
 		for l := range strings.Lines(lines) {
-			command, _, _ := strings.Cut(strings.TrimSpace(l), " >")
-			args := strings.Fields(strings.ReplaceAll(command, `"not today"`, "today"))
-			if _, err := parseLine(app, args[1:]); err != nil {
+			command, _, _ := strings.Cut(strings.TrimSpace(l), " > ")
+			if _, err := parseLine(app, shellWord.FindAllString(command, -1)[1:]); err != nil {
 				t.Errorf("%s: %v", command, err)
 			}
 		}
