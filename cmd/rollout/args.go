@@ -178,7 +178,17 @@ func commandNames(commands []*cli.Command) []string {
 	return out
 }
 
+// otherwise are hints for words that are no commands, because they could mean
+// several.
+var otherwise = map[string]string{
+	"rollout stop": `"rollout cancel ID" ends a rollout, "rollout pause ID" holds it until "rollout resume ID", ` +
+		`"rollout halt [APP]" lets nothing new start anywhere`,
+}
+
 func nearestHint(where, name string, names []string) string {
+	if hint, ok := otherwise[where+" "+name]; ok {
+		return hint
+	}
 	if n := rings.Nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %q?", where+" "+n)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // eventLine is an event for people, in one line; "" for what they need not
@@ -22,47 +23,140 @@ func eventLine(s *orchestrator.State, e orchestrator.Event) string {
 func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 	switch b := e.Body.(type) {
 	case orchestrator.Created:
-		return fmt.Sprintf("%s: created by %s: %s", join(b.RingNames()), e.Actor, versionWords(b.Plan))
+		return fmt.Sprintf("%s: %s by %s: %s", join(b.RingNames()), createdWord(b), e.Actor, versionWords(b.Plan))
 	case orchestrator.Commanded:
-		return strings.TrimSuffix(fmt.Sprintf("%s asked for by %s: %s", b.Kind, b.By, b.Reason), ": ")
+		return commandWords(b.Command)
 	case orchestrator.Driven:
 		return "driven by " + e.Actor
 	case orchestrator.Warned:
 		return "warning: " + b.Words
+	case orchestrator.Halted:
+		if b.Halt == nil {
+			return "not halted any more"
+		}
+		return "halted: " + haltWords(*b.Halt)
+	case orchestrator.ClockJumped:
+		return "the clock jumped: what was timed with it is timed again"
+	case orchestrator.Held:
+		return "paused by " + saidBy(b.Word)
+	case orchestrator.Resumed:
+		return "goes on"
+	case orchestrator.RollbackStarted:
+		return fmt.Sprintf("rolling %d services back: %s", len(b.Steps), b.Reason)
+	case orchestrator.RollbackRing:
+		return fmt.Sprintf("%s: rolling back", b.Ring)
+	case orchestrator.RollbackFailed:
+		return "the rollback stops: " + b.Failure.Words
 	case orchestrator.Ended:
 		return fmt.Sprintf("%s: %s", b.Phase, s.Explain(e.At))
 	}
+	return ringEventWords(s, e)
+}
+
+func createdWord(c orchestrator.Created) string {
+	if c.Kind == orchestrator.KindForward {
+		return "created"
+	}
+	return fmt.Sprintf("%s of %s created", c.Kind, c.Of)
+}
+
+// commandWords say what a person asked for, and of what.
+func commandWords(c orchestrator.Command) string {
+	words := string(c.Kind)
+	for _, of := range []string{string(c.Service), string(c.Cluster), string(c.Ring)} {
+		if of != "" {
+			words += " " + of
+		}
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%s asked for by %s: %s", words, c.By, c.Reason), ": ")
+}
+
+// saidBy is who, and why if that was said.
+func saidBy(w orchestrator.Word) string {
+	return strings.TrimSuffix(w.By+": "+w.Reason, ": ")
+}
+
+func ringEventWords(s *orchestrator.State, e orchestrator.Event) string {
+	switch b := e.Body.(type) {
+	case orchestrator.RingVerified:
+		return fmt.Sprintf("%s: %s still says what was verified there", b.Ring, ringOf(s, b.Ring).Upstream)
+	case orchestrator.RingStarted:
+		return fmt.Sprintf("%s: started", b.Ring)
+	case orchestrator.RingCounted:
+		return fmt.Sprintf("%s: %d clusters count, and none that joins later", b.Ring, len(b.Clusters))
+	case orchestrator.RingConverged:
+		if soak := ringOf(s, b.Ring).Policy.Soak; soak > 0 {
+			return fmt.Sprintf("%s: all services are live; soaking for %s", b.Ring, orchestrator.Duration(soak))
+		}
+		return fmt.Sprintf("%s: all services are live", b.Ring)
+	case orchestrator.RingEnded:
+		return strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", b.Ring, b.Phase, b.Reason), ": ")
+	case orchestrator.Approved:
+		return fmt.Sprintf("%s: approved (%s) by %s", b.Ring, b.Gate, saidBy(b.Approval.Word))
+	case orchestrator.ApprovalFell:
+		return fmt.Sprintf("%s: the approval (%s) fell: %s", b.Ring, b.Gate, b.Words)
+	}
 	return stepWords(s, e)
+}
+
+// ringOf returns the ring of the rollout; an empty one when there is none.
+func ringOf(s *orchestrator.State, name rings.RingName) *orchestrator.RingState {
+	for _, r := range s.Rings {
+		if r.Name == name {
+			return r
+		}
+	}
+	return &orchestrator.RingState{Name: name}
 }
 
 func stepWords(s *orchestrator.State, e orchestrator.Event) string {
 	switch b := e.Body.(type) {
 	case orchestrator.StepStarted:
-		return fmt.Sprintf("%s: started", b.Service)
+		return fmt.Sprintf("%s: %s", stepName(s, b.Ref), startedWord(s, b.Ref))
 	case orchestrator.StepHeld:
-		return fmt.Sprintf("%s: held back", b.Service)
+		return fmt.Sprintf("%s: held back", stepName(s, b.Ref))
 	case orchestrator.AttemptDecided:
 		if !b.Attempt.Ours {
-			return fmt.Sprintf("%s: taking over commit %s", b.Service, short(b.Attempt.Commit))
+			return fmt.Sprintf("%s: taking over commit %s", stepName(s, b.Ref), short(b.Attempt.Commit))
 		}
-		return fmt.Sprintf("%s: publishing %s -> %s", b.Service, b.Attempt.From, b.Attempt.Version)
+		return fmt.Sprintf("%s: publishing %s -> %s", stepName(s, b.Ref), b.Attempt.From, b.Attempt.Version)
 	case orchestrator.Published:
-		return fmt.Sprintf("%s: commit %s is on the branch", b.Service, short(b.Commit))
+		return fmt.Sprintf("%s: commit %s is on the branch", stepName(s, b.Ref), short(b.Commit))
 	case orchestrator.TakenUp:
-		return fmt.Sprintf("%s: taken up by Fleet", b.Service)
+		return fmt.Sprintf("%s: taken up by Fleet", stepName(s, b.Ref))
 	case orchestrator.ClusterTurned:
 		return clusterTurnedWords(s, b)
 	case orchestrator.StepEnded:
-		return strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", b.Service, b.Phase, b.Reason), ": ")
+		return strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", stepName(s, b.Ref), b.Phase, b.Reason), ": ")
 	}
 	return ""
 }
 
+// stepName is the service, with its ring where there are several.
+func stepName(s *orchestrator.State, r orchestrator.Ref) string {
+	if len(s.Rings) > 1 {
+		return fmt.Sprintf("%s %s", r.Ring, r.Service)
+	}
+	return string(r.Service)
+}
+
+func startedWord(s *orchestrator.State, r orchestrator.Ref) string {
+	st := stepOf(s, r)
+	switch {
+	case r.Undo:
+		return "started back"
+	case st != nil && st.Observed:
+		return "looked at, as others depend on it"
+	}
+	return "started"
+}
+
 func clusterTurnedWords(s *orchestrator.State, b orchestrator.ClusterTurned) string {
-	if b.Phase == orchestrator.ClusterWaiting || !b.Expected && b.Phase != orchestrator.ClusterLeft {
+	told := b.Expected || b.Phase == orchestrator.ClusterLeft || b.Phase == orchestrator.ClusterSkipped
+	if b.Phase == orchestrator.ClusterWaiting || !told {
 		return ""
 	}
-	words := fmt.Sprintf("%s: %s %s", b.Service, b.Cluster, b.Phase)
+	words := fmt.Sprintf("%s: %s %s", stepName(s, b.Ref), b.Cluster, b.Phase)
 	if st := stepOf(s, b.Ref); st != nil && b.Phase == orchestrator.ClusterReady {
 		return fmt.Sprintf("%s (%d of %d)", words, st.Counts[orchestrator.ClusterReady], expected(st))
 	}
@@ -71,7 +165,7 @@ func clusterTurnedWords(s *orchestrator.State, b orchestrator.ClusterTurned) str
 
 func stepOf(s *orchestrator.State, r orchestrator.Ref) *orchestrator.StepState {
 	for _, st := range s.Steps {
-		if st.Ring == r.Ring && st.Target.Service == r.Service {
+		if st.Ring == r.Ring && st.Target.Service == r.Service && st.Undo == r.Undo {
 			return st
 		}
 	}
