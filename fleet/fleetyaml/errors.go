@@ -82,10 +82,15 @@ func clusterList(names []string) string {
 	if len(names) == 1 {
 		return "cluster " + names[0]
 	}
+	return "clusters " + shortened(names)
+}
+
+// shortened is a list that a person can read.
+func shortened(names []string) string {
 	if len(names) <= namedClusters {
-		return "clusters " + strings.Join(names, ", ")
+		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("clusters %s and %d more", strings.Join(names[:namedClusters], ", "), len(names)-namedClusters)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:namedClusters], ", "), len(names)-namedClusters)
 }
 
 // Faults are all the faults that were found, in the order of the file. errors.As finds the first *Error in it.

@@ -51,7 +51,7 @@ func (f *File) Inspect(c Change) []Finding {
 	}
 	found = append(found, f.unknownKeys()...)
 	found = append(found, f.valuesFrom()...)
-	found = append(found, f.Strategy(c.Ring, c.Targets)...)
+	found = append(found, f.Strategy(c)...)
 	if f.spec.Paused {
 		found = append(found, Finding{Severity: Warning, Code: CodePaused, Line: f.keyLine("paused"),
 			Msg: "the bundle is paused: no cluster is updated", Hint: "remove `paused: true` before a rollout"})

@@ -97,11 +97,12 @@ type strategy struct {
 	MaxUnavailable           *intstr.IntOrString `json:"maxUnavailable"`
 	MaxUnavailablePartitions *intstr.IntOrString `json:"maxUnavailablePartitions"`
 	AutoPartitionSize        *intstr.IntOrString `json:"autoPartitionSize"`
+	AutoPartitionThreshold   *int                `json:"autoPartitionThreshold"`
 	MaxNew                   *int                `json:"maxNew"`
-	Partitions               []partition         `json:"partitions"`
+	Partitions               []partitionSpec     `json:"partitions"`
 }
 
-type partition struct {
+type partitionSpec struct {
 	Target
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable"`
 }

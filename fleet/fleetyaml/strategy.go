@@ -1,122 +1,272 @@
 package fleetyaml
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Strategy tells what the bundle's own rolloutStrategy does to a rollout of the ring: Blockers are strategies under which
-// some cluster of the ring is never updated, Warnings those that hold clusters back for a while. nil without a strategy,
-// or with one that does neither. targets are the GitRepo's, as for Effect.
-func (f *File) Strategy(ring []Cluster, targets []Target) []Finding {
+// Strategy tells what the bundle's own rolloutStrategy does to a rollout of the change's ring: Blockers are strategies
+// under which some cluster of the ring is never updated, Warnings those that hold clusters back for a while, and an Info
+// tells in how many partitions the ring goes. nil without a strategy, with one that does nothing, and for a ring that does
+// not get the bundle. Version and Nonce of the change are not looked at.
+func (f *File) Strategy(c Change) []Finding {
 	s := f.spec.RolloutStrategy
 	if s == nil {
 		return nil
 	}
-	r := strategyReport{line: f.keyLine("rolloutStrategy")}
-	r.limit("maxUnavailable", s.MaxUnavailable, Blocker)
-	r.percentage("maxUnavailablePartitions", s.MaxUnavailablePartitions)
-	r.percentage("autoPartitionSize", s.AutoPartitionSize)
-	if s.MaxNew != nil && *s.MaxNew <= 0 {
-		r.add(Warning, fmt.Sprintf("maxNew %d: a cluster that is new to the bundle never gets it", *s.MaxNew), "remove maxNew")
+	r := strategyReport{f: f, s: s, all: f.deployed(c.clusters(), c.Targets), ring: namesOf(f.deployed(c.Ring, c.Targets))}
+	if len(r.ring) == 0 {
+		return nil
 	}
-	if len(s.Partitions) > 0 {
-		r.partitions(s.Partitions, f.deployed(ring, targets))
+	r.list = s.partitions(r.all)
+	r.unreadable()
+	r.stuck(c.redeploys())
+	blocked := slices.ContainsFunc(r.found, func(x Finding) bool { return x.Severity == Blocker })
+	r.slow()
+	if !blocked {
+		r.order()
 	}
 	return r.found
 }
 
-// deployed are the ring's clusters that get the bundle; all of them if a selector cannot be read (Edit says so).
-func (f *File) deployed(ring []Cluster, targets []Target) []Cluster {
+// deployed are the clusters that get the bundle; all of them if a selector cannot be read (Edit says so).
+func (f *File) deployed(clusters []Cluster, targets []Target) []Cluster {
 	view, err := f.View(targets, nil)
 	if err != nil {
-		return ring
+		return slices.Clone(clusters)
 	}
-	var out []Cluster
-	for _, c := range ring {
-		if view.effect(c).Deployed {
-			out = append(out, c)
-		}
+	return slices.DeleteFunc(slices.Clone(clusters), func(c Cluster) bool { return !view.effect(c).Deployed })
+}
+
+func namesOf(clusters []Cluster) map[string]bool {
+	names := map[string]bool{}
+	for _, c := range clusters {
+		names[c.Name] = true
 	}
-	return out
+	return names
+}
+
+// clusters are all that the bundle can reach, sorted by name.
+func (c Change) clusters() []Cluster {
+	byName := func(a, b Cluster) int { return cmp.Compare(a.Name, b.Name) }
+	all := slices.Concat(c.All, c.Ring)
+	slices.SortStableFunc(all, byName)
+	return slices.CompactFunc(all, func(a, b Cluster) bool { return byName(a, b) == 0 })
+}
+
+// redeploys reports whether the change reaches all rings.
+func (c Change) redeploys() bool {
+	return slices.ContainsFunc(c.Fields, func(fl Field) bool {
+		e := fl.Check()
+		return e != nil && e.Code == CodeRedeploys
+	})
 }
 
 // strategyReport gathers findings about one rolloutStrategy.
 type strategyReport struct {
-	line  int
+	f     *File
+	s     *strategy
+	all   []Cluster       // that get the bundle, by name
+	ring  map[string]bool // those of the ring
+	list  []partition
 	found []Finding
 }
 
-func (r *strategyReport) add(s Severity, msg, hint string, clusters ...string) {
-	r.found = append(r.found, Finding{Severity: s, Code: CodeStrategy, Line: r.line, Clusters: sorted(clusters),
-		Msg: "rolloutStrategy: " + msg, Hint: hint})
+const (
+	strategyKey  = "rolloutStrategy"
+	limitKey     = "maxUnavailable"
+	waitKey      = "maxUnavailablePartitions"
+	sizeKey      = "autoPartitionSize"
+	partitionKey = "partitions"
+)
+
+// Hints of findings about a strategy.
+const (
+	limitHint = "write `maxUnavailable: 1`, or a percentage, which never means less than 1, or remove it: then all go at once"
+	formHint  = "write a number such as 1, or a percentage such as 25%"
+	restHint  = "add a last partition that selects every cluster, `{name: rest, clusterSelector: {}}`, or remove the partitions"
+	orderHint = "let rollout do the ordering: remove the partitions, or write `autoPartitionSize: 0` if there are none"
+)
+
+// add notes a finding about a key below rolloutStrategy.
+func (r *strategyReport) add(s Severity, path []string, hint, msg string, clusters ...string) {
+	r.found = append(r.found, Finding{Severity: s, Code: CodeStrategy, Line: r.line(path), Clusters: sorted(clusters),
+		Msg: strategyKey + "." + msg, Hint: hint})
 }
 
-// limit judges a maxUnavailable. A cluster that is healthy is released only while fewer than that many are unavailable
-// (target/partition.go: updateDeploymentFromStaged), so that 0 releases none, ever; a percentage never means less than 1
-// (target/status.go: limit).
-func (r *strategyReport) limit(name string, v *intstr.IntOrString, severity Severity) {
-	switch {
-	case v == nil:
-	case v.Type == intstr.Int && v.IntVal <= 0:
-		r.add(severity, fmt.Sprintf("%s %d never lets a healthy cluster be updated", name, v.IntVal), `write 1, or a percentage, or remove it`)
-	case v.Type == intstr.String && !validLimit(v):
-		r.add(Blocker, fmt.Sprintf("%s %q is neither a number nor a percentage: Fleet stops at it", name, v.StrVal), "write a number or a percentage")
-	case v.String() != "100%":
-		r.add(Warning, fmt.Sprintf("%s %s: Fleet updates the clusters in turns, so the ring takes longer", name, v.String()), "")
+// line is where a key below rolloutStrategy is written; rolloutStrategy's own for one that is not.
+func (r *strategyReport) line(path []string) int {
+	last := len(path) - 1
+	parent := walk(r.f.root, append([]string{strategyKey}, path[:last]...)).value
+	if k, _ := pair(parent, path[last]); k != nil {
+		return k.Line
+	}
+	if at := walk(parent, path[last:]); at.value != nil {
+		return at.value.Line
+	}
+	return r.f.keyLine(strategyKey)
+}
+
+// own is the path of a key of a partition that the file lists.
+func own(i int, key string) []string { return []string{partitionKey, itoa(i), key} }
+
+// unreadable finds what Fleet stops at, for every cluster of the bundle.
+func (r *strategyReport) unreadable() {
+	check := func(n int, v *intstr.IntOrString, what string, path ...string) {
+		if _, err := limitOf(n, v); err != nil {
+			r.add(Blocker, path, formHint, fmt.Sprintf("%s %v: Fleet stops at it, and updates no cluster", what, err))
+		}
+	}
+	check(len(r.all), r.s.MaxUnavailable, limitKey, limitKey)
+	check(len(r.list), r.s.MaxUnavailablePartitions, waitKey, waitKey)
+	if r.s.dividesBy(r.all) {
+		check(len(r.all), r.s.AutoPartitionSize, sizeKey, sizeKey)
+	}
+	for i, spec := range r.s.Partitions {
+		if _, err := spec.Target.compile(); err != nil {
+			r.add(Blocker, []string{partitionKey, itoa(i)}, selectorHint, fmt.Sprintf("partitions %q: %v", r.list[i].name, err))
+		}
+		check(len(r.list[i].members), spec.MaxUnavailable, fmt.Sprintf("partitions %q: %s", r.list[i].name, limitKey), own(i, limitKey)...)
 	}
 }
 
-// percentage judges a limit that is only ever wrong by its form.
-func (r *strategyReport) percentage(name string, v *intstr.IntOrString) {
-	if v != nil && v.Type == intstr.String && !validLimit(v) {
-		r.add(Blocker, fmt.Sprintf("%s %q is neither a number nor a percentage: Fleet stops at it", name, v.StrVal), "write a number or a percentage")
+// stuck finds what keeps a cluster of the ring from ever being updated.
+func (r *strategyReport) stuck(everywhere bool) {
+	limit, _ := limitOf(len(r.all), r.s.MaxUnavailable)
+	if limit == 0 {
+		r.add(Blocker, []string{limitKey}, limitHint, fmt.Sprintf("maxUnavailable %s never lets a healthy cluster be updated", r.s.MaxUnavailable))
+	}
+	update := r.ring
+	if everywhere {
+		update = namesOf(r.all)
+	}
+	waitAt, _ := limitOf(len(r.list), r.s.MaxUnavailablePartitions, &noPartition)
+	r.outside()
+	r.closed(never(update, r.list, waitAt))
+}
+
+// outside finds the ring's clusters that are in no partition.
+func (r *strategyReport) outside() {
+	var names []string
+	inside := map[string]bool{}
+	for _, p := range r.list {
+		maps.Copy(inside, namesOf(p.members))
+	}
+	for name := range r.ring {
+		if !inside[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		r.add(Blocker, []string{partitionKey}, restHint, "partitions: clusters of the ring are in none of them, and Fleet never updates them", names...)
 	}
 }
 
-// validLimit follows target/status.go: limit. A string may be a positive number, else it must be a percentage.
-func validLimit(v *intstr.IntOrString) bool {
-	if v.IntValue() > 0 {
-		return true
-	}
-	number, ok := strings.CutSuffix(v.StrVal, "%")
-	_, err := strconv.ParseFloat(number, 64)
-	return ok && err == nil
-}
-
-// partitions judges partitions that are written by hand. A cluster in none of them is never updated
-// (target/rollout.go: manualPartition; the comment on the API type says otherwise, and is wrong), and a partition waits
-// for those before it.
-func (r *strategyReport) partitions(list []partition, ring []Cluster) {
-	left := map[string]bool{}
-	for _, c := range ring {
-		left[c.Name] = true
-	}
-	for i, p := range list {
-		name := or(p.Name, "#"+itoa(i+1))
-		m, err := p.Target.compile()
-		if err != nil {
-			r.add(Blocker, fmt.Sprintf("partition %q: %v", name, err), "")
+// closed finds the listed partitions that never release their clusters, with those of the ring that are in them or behind.
+func (r *strategyReport) closed(left map[string]bool) {
+	for i, spec := range r.s.Partitions {
+		p := r.list[i]
+		if p.limit > 0 || spec.MaxUnavailable == nil || len(p.among(left)) == 0 {
 			continue
 		}
-		severity := Warning
-		for _, c := range ring {
-			if m.matches(c) {
-				severity = Blocker
-				delete(left, c.Name)
-			}
+		held := r.heldFrom(i, left)
+		msg := fmt.Sprintf("partitions %q: maxUnavailable %s never lets a healthy cluster be updated", p.name, spec.MaxUnavailable)
+		if len(held) > len(r.heldBy(p, left)) {
+			msg += ", so that Fleet does not go on to later partitions"
 		}
-		r.limit(fmt.Sprintf("partition %q: maxUnavailable", name), p.MaxUnavailable, severity)
-	}
-	if len(left) > 0 {
-		names := make([]string, 0, len(left))
-		for n := range left {
-			names = append(names, n)
+		if len(held) > 0 {
+			r.add(Blocker, own(i, limitKey), limitHint, msg, held...)
 		}
-		r.add(Blocker, "clusters of the ring are in no partition, and Fleet never updates them", "add a partition that selects them, or remove the partitions", names...)
 	}
-	r.add(Warning, "a partition waits for those before it, whatever ring their clusters are in", "let rollout do the ordering: remove the partitions")
+}
+
+// heldBy are the ring's clusters of a partition that are left.
+func (r *strategyReport) heldBy(p partition, left map[string]bool) []string {
+	return slices.DeleteFunc(p.among(left), func(name string) bool { return !r.ring[name] })
+}
+
+// heldFrom are those of a partition and of all after it, sorted.
+func (r *strategyReport) heldFrom(i int, left map[string]bool) []string {
+	var names []string
+	for _, p := range r.list[i:] {
+		names = append(names, r.heldBy(p, left)...)
+	}
+	return sorted(names)
+}
+
+// slow finds what holds clusters back for a while.
+func (r *strategyReport) slow() {
+	if limit, err := limitOf(len(r.all), r.s.MaxUnavailable); err == nil {
+		r.turns(limitKey, r.s.MaxUnavailable, partition{members: r.all, limit: limit}, limitKey)
+	}
+	for i, spec := range r.s.Partitions {
+		r.turns(fmt.Sprintf("partitions %q: %s", r.list[i].name, limitKey), spec.MaxUnavailable, r.list[i], own(i, limitKey)...)
+	}
+	if s := r.s; s.MaxNew != nil && *s.MaxNew <= 0 {
+		r.add(Warning, []string{"maxNew"}, "remove maxNew", fmt.Sprintf("maxNew %d: a cluster that is new to the bundle never gets it", *s.MaxNew))
+	}
+}
+
+// turns finds a limit under which the clusters of the ring take turns.
+func (r *strategyReport) turns(what string, v *intstr.IntOrString, p partition, path ...string) {
+	ours := len(p.among(r.ring))
+	if v == nil || p.limit == 0 || !p.gates() || ours == 0 {
+		return
+	}
+	msg := fmt.Sprintf("%s %s: Fleet updates %d of %d clusters at a time, so the ring takes longer", what, v, p.limit, len(p.members))
+	if ours < len(p.members) {
+		msg += "; clusters of other rings that are not ready count, too"
+	}
+	r.add(Warning, path, "", msg)
+}
+
+// order tells in how many partitions the ring goes, and which ones with clusters of other rings it waits for. Fleet waits
+// at none if it may pass by as many as can make it wait.
+func (r *strategyReport) order() {
+	waitAt, _ := limitOf(len(r.list), r.s.MaxUnavailablePartitions, &noPartition)
+	gates := slices.DeleteFunc(slices.Clone(r.list), func(p partition) bool { return !p.gates() })
+	if len(gates) <= waitAt {
+		return
+	}
+	ours, last := r.stops()
+	if len(ours) > 1 {
+		r.add(Info, r.orderPath(), "", fmt.Sprintf("partitions: clusters of the ring go in %d of them, one after the other: %s", len(ours), shortened(ours)))
+	}
+	var foreign []string
+	for _, p := range r.list[:last] {
+		if p.gates() && len(p.among(r.ring)) < len(p.members) {
+			foreign = append(foreign, strconv.Quote(p.name))
+		}
+	}
+	if len(foreign) > 0 {
+		r.add(Warning, r.orderPath(), orderHint, "partitions: the ring waits for clusters of other rings that are not ready, in "+shortened(foreign))
+	}
+}
+
+// stops are the partitions in which clusters of the ring are updated, with how many, and the last one's index.
+func (r *strategyReport) stops() (names []string, last int) {
+	waiting := maps.Clone(r.ring)
+	for i, p := range r.list {
+		mine := p.among(waiting)
+		for _, name := range mine {
+			delete(waiting, name)
+		}
+		if len(mine) > 0 {
+			names, last = append(names, fmt.Sprintf("%s (%d)", p.name, len(mine))), i
+		}
+	}
+	return names, last
+}
+
+// orderPath is where the partitions come from.
+func (r *strategyReport) orderPath() []string {
+	if len(r.s.Partitions) > 0 {
+		return []string{partitionKey}
+	}
+	return []string{sizeKey}
 }
