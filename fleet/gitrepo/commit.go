@@ -131,7 +131,6 @@ type change struct {
 }
 
 // String is the change as a subject line says it.
-// String is the change in a commit message.
 func (c change) String() string {
 	switch {
 	case c.from == c.to:

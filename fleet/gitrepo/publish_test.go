@@ -65,6 +65,51 @@ Link: https://ci.example.com/7`
 	})
 }
 
+// What a rollout changed is taken back: another commit like any other, with a
+// nonce of its own.
+func TestPublisher_Publish_undo(t *testing.T) {
+	s := newSite(t, "fleet.yaml", fleetYAML)
+	p, base := s.publisher(), s.tip()
+	there := s.job(item("db", "v2", 1, base))
+	first := ok(t, p.Publish(t.Context(), there))
+	back := s.job(orchestrator.Item{Service: "db", Version: "v1", Nonce: 2, From: "v2", Base: first.Commit})
+	back.Rollout, back.Action.Undo, back.Action.Reason = "shop-13", true, "api failed on ring-1: taking back db"
+	got := ok(t, p.Publish(t.Context(), back))
+	want := `shop ring-1: db v2 -> v1
+
+api failed on ring-1: taking back db
+
+Rollout: shop-13
+Ring: ring-1
+Service: db
+Actor: ann@example.com
+Link: https://ci.example.com/7`
+	if d := cmp.Diff(want, s.run(s.bare, "log", "-1", "--format=%B", "main")); d != "" {
+		t.Errorf("message (-want +got):\n%s", d)
+	}
+	if got.Commit != s.tip() || got.Version != "v1" || got.Nonce != 2 {
+		t.Errorf("got %+v, want v1 with nonce 2 of %s", got, s.tip())
+	}
+	if d := s.run(s.bare, "diff", base, "main"); !strings.Contains(d, "+    forceSyncGeneration: 2") || strings.Count(d, "\n+") != 2 {
+		t.Errorf("got a difference to before of\n%s\nwant the nonce only", d)
+	}
+
+	s.commit("elsewhere", "docs", "x")
+	for name, base := range map[string]string{"its base": first.Commit, "the base of what it takes back": base} {
+		back.Action.Items[0].Base = base
+		if again := ok(t, p.Survey(t.Context(), back)); again.Commit != got.Commit || again.Superseded != nil {
+			t.Errorf("found from %s: %+v, want commit %s", name, again, got.Commit)
+		}
+	}
+	if again := ok(t, p.Publish(t.Context(), back)); again.Commit != got.Commit || s.count() != "4" {
+		t.Errorf("published again: %+v, %s commits, want 4", again, s.count())
+	}
+	gone := ok(t, p.Survey(t.Context(), there))
+	if f := gone.Superseded; gone.Commit != first.Commit || f == nil || f.Commit != got.Commit || f.Version != "v1" || f.Nonce != 2 {
+		t.Errorf("got %+v, superseded %+v, want it to be by %s", gone, gone.Superseded, got.Commit)
+	}
+}
+
 func TestPublisher_Publish_severalItems(t *testing.T) {
 	s := newSite(t, "api/fleet.yaml", fleetYAML, "web/ui/fleet.yaml", fleetYAML)
 	p := s.publisher()

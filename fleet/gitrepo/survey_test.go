@@ -82,6 +82,37 @@ func TestPublisher_Survey_merge(t *testing.T) {
 	}
 }
 
+// A rollout asks about its own ring and about the one upstream in turn, by the
+// same Publisher, and about one that it may have left.
+func TestPublisher_Survey_otherRing(t *testing.T) {
+	s := newSite(t, "fleet.yaml", strings.Replace(fleetYAML, `tag: "v1"}}}`, `tag: "v7"}}, yaml: {}}`, 1))
+	p, base := s.publisher(), s.tip()
+	ok(t, p.Publish(t.Context(), s.job(item("db", "v2", 8, base))))
+	for _, kind := range []orchestrator.ActionKind{orchestrator.ActVerify, orchestrator.ActSurvey, ""} {
+		for _, tt := range []struct {
+			ring     rings.RingName
+			version  rings.Version
+			nonce    int64
+			expected []rings.ClusterName
+		}{
+			{"ring-2", "v7", 0, []rings.ClusterName{"b1"}},
+			{"ring-1", "v2", 8, []rings.ClusterName{"a1", "a2"}},
+			{"ring-3", "", 0, nil},
+		} {
+			j := s.job(orchestrator.Item{Service: "db"})
+			j.Action.Kind, j.Action.Ring, j.Action.For = kind, tt.ring, "ring-9"
+			got := ok(t, p.Survey(t.Context(), j))
+			if got.Version != tt.version || got.Nonce != tt.nonce || !slices.Equal(got.Expected, tt.expected) {
+				t.Errorf("%s of %s: got version %q, nonce %d, expected %v, want %q, %d, %v", kind, tt.ring,
+					got.Version, got.Nonce, got.Expected, tt.version, tt.nonce, tt.expected)
+			}
+			if got.MaxNonce != 8 || got.Commit != s.tip() || got.Tip != s.tip() {
+				t.Errorf("%s of %s: got %+v, want what the file says for all rings", kind, tt.ring, got)
+			}
+		}
+	}
+}
+
 func TestPublisher_Survey_rewritten(t *testing.T) {
 	s := newSite(t, "fleet.yaml", fleetYAML)
 	p, base := s.publisher(), s.commit("base", "docs", "1")
