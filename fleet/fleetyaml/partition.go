@@ -128,8 +128,7 @@ func never(update map[string]bool, list []partition, waitAt int) map[string]bool
 				for _, c := range p.members {
 					delete(left, c.Name)
 				}
-			}
-			if len(p.among(left)) > p.limit {
+			} else if len(p.among(left)) > 0 {
 				unavailable++
 			}
 			if unavailable > waitAt {
