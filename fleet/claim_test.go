@@ -2,12 +2,15 @@ package fleet
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 const leasePath = "/apis/coordination.k8s.io/v1/namespaces/fleet-default/leases/rollout-shop.ring-1"
@@ -70,6 +73,69 @@ func TestClaims_TakeConfirmRelease(t *testing.T) {
 	}
 	if err := b.Confirm(t.Context(), testScope, "ring-1"); err != nil {
 		t.Errorf("got %v, want it to be held still", err)
+	}
+}
+
+// A rollout takes its rings' claims one after the other and holds them to its
+// end, beside other rollouts of the same process.
+func TestClaims_SeveralRings(t *testing.T) {
+	f := newFakeAPI(t)
+	a, b := claimant(t, f, "store-a", Options{}), claimant(t, f, "store-b", Options{})
+	docs := testScope
+	docs.App = "docs"
+	takeRing := func(c *Claims, s orchestrator.Scope, ring rings.RingName, id orchestrator.ID) orchestrator.Outcome {
+		t.Helper()
+		return c.Take(t.Context(), s, ring, id)
+	}
+	all := []struct {
+		scope orchestrator.Scope
+		ring  rings.RingName
+		id    orchestrator.ID
+	}{{testScope, "ring-1", "shop-1"}, {testScope, "ring-2", "shop-1"}, {testScope, "ring-3", "shop-2"}, {docs, "ring-1", "docs-1"}}
+	for _, x := range slices.Concat(all, all) {
+		if out := takeRing(a, x.scope, x.ring, x.id); out.Result != orchestrator.OK || out.Words != "" {
+			t.Fatalf("%s %s: got %+v, want OK", x.scope.App, x.ring, out)
+		}
+	}
+	if got := len(f.asked("create leases")) + len(f.asked("update leases")); got != len(all) {
+		t.Errorf("got %d writes, want one for each of %d claims", got, len(all))
+	}
+	// held are the claims that a holds and b is refused, by their places in all.
+	held := func(want ...int) {
+		t.Helper()
+		for i, x := range all {
+			err := a.Confirm(t.Context(), x.scope, x.ring)
+			who, other := b.Holder(t.Context(), x.scope, x.ring)
+			if want := slices.Contains(want, i); (err == nil) != want || other != want || want && !strings.Contains(who, fmt.Sprintf("%q", x.id)) {
+				t.Errorf("%s %s: got %v, holder %q, want it held %t", x.scope.App, x.ring, err, who, want)
+			}
+		}
+	}
+	held(0, 1, 2, 3)
+	release := func(i int) {
+		t.Helper()
+		if err := a.Release(t.Context(), all[i].scope, all[i].ring); err != nil {
+			t.Error(err)
+		}
+		if err := a.Confirm(t.Context(), all[i].scope, all[i].ring); !errors.Is(err, ErrClaimLost) {
+			t.Errorf("%s %s: got %v, want it to be released", all[i].scope.App, all[i].ring, err)
+		}
+	}
+	release(1)
+	held(0, 2, 3)
+	if out := takeRing(b, testScope, "ring-2", "shop-7"); out.Result != orchestrator.OK {
+		t.Errorf("got %+v, want the released one to be free", out)
+	}
+	if out := takeRing(b, testScope, "ring-1", "shop-7"); out.Code != orchestrator.CodeClaimed {
+		t.Errorf("got %+v, want the others to be claimed", out)
+	}
+	if out := takeRing(a, testScope, "ring-2", "shop-1"); out.Code != orchestrator.CodeClaimed || !strings.Contains(out.Words, `"shop-7"`) {
+		t.Errorf("got %+v, want it to be claimed by then", out)
+	}
+	release(0)
+	release(3)
+	if err := a.Confirm(t.Context(), testScope, "ring-3"); err != nil {
+		t.Errorf("got %v, want the last one to be held still", err)
 	}
 }
 
