@@ -45,8 +45,6 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 		return fmt.Sprintf("rolling %d services back: %s", len(b.Steps), b.Reason)
 	case orchestrator.RollbackRing:
 		return fmt.Sprintf("%s: rolling back", b.Ring)
-	case orchestrator.RollbackFailed:
-		return "the rollback stops: " + b.Failure.Words
 	case orchestrator.Ended:
 		return fmt.Sprintf("%s: %s", b.Phase, s.Explain(e.At))
 	}

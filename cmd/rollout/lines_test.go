@@ -49,7 +49,6 @@ func TestEventWords(t *testing.T) {
 		{orchestrator.ApprovalFell{Ring: "ring-2", Gate: orchestrator.GateAfter, Words: "it expired"}, "ring-2: the approval (after) fell: it expired"},
 		{orchestrator.RollbackStarted{Reason: "db: not ready", Steps: make([]orchestrator.NewStep, 2)}, "rolling 2 services back: db: not ready"},
 		{orchestrator.RollbackRing{Ring: "ring-1"}, "ring-1: rolling back"},
-		{orchestrator.RollbackFailed{Failure: orchestrator.Failure{Words: "db: not ready"}}, "the rollback stops: db: not ready"},
 		{orchestrator.StepStarted{Ref: here}, "ring-2 db: started"},
 		{orchestrator.StepStarted{Ref: back}, "ring-1 db: started back"},
 		{orchestrator.AttemptDecided{Ref: back, Attempt: orchestrator.Attempt{From: "v2", Version: "v1", Ours: true}}, "ring-1 db: publishing v2 -> v1"},
