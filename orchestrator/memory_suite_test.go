@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 	"rollout/store/storetest"
 )
 
@@ -22,6 +23,7 @@ func TestMemory(t *testing.T) {
 				return id
 			},
 			Send: func(_ *testing.T, id orchestrator.ID, c orchestrator.Command) { m.command(id, c) },
+			Halt: func(_ *testing.T, h rings.Halt) { m.halt(h) },
 		}
 	})
 }

@@ -25,14 +25,14 @@ type memory struct {
 	leases   map[orchestrator.ID]orchestrator.Lease
 	epochs   uint64
 	commands map[orchestrator.ID][]orchestrator.Command
-	halts    []rings.Halt
+	halts    map[rings.AppName]rings.Halt // that of all under ""
 	changed  chan struct{}
 }
 
 func newMemory(t *testing.T) *memory {
 	return &memory{t: t, fail: func(string) (error, error) { return nil, nil },
 		journals: map[orchestrator.ID][]orchestrator.Event{}, leases: map[orchestrator.ID]orchestrator.Lease{},
-		commands: map[orchestrator.ID][]orchestrator.Command{}, changed: make(chan struct{}, 1)}
+		commands: map[orchestrator.ID][]orchestrator.Command{}, halts: map[rings.AppName]rings.Halt{}, changed: make(chan struct{}, 1)}
 }
 
 // write runs f, or fails as it was told to.
@@ -58,6 +58,19 @@ func (m *memory) command(id orchestrator.ID, c orchestrator.Command) {
 	defer m.mu.Unlock()
 	c.Seq = uint64(len(m.commands[id]) + 1)
 	m.commands[id] = append(m.commands[id], c)
+	m.tell()
+}
+
+// halt is what another process writes.
+func (m *memory) halt(h rings.Halt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.halts[h.App] = h
+	m.tell()
+}
+
+// tell says that another process wrote.
+func (m *memory) tell() {
 	select {
 	case m.changed <- struct{}{}:
 	default:
@@ -201,8 +214,8 @@ func (m *memory) Changes(context.Context) <-chan struct{} { return m.changed }
 func (m *memory) Halted(_ context.Context, app rings.AppName, now time.Time) (*rings.Halt, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, h := range m.halts {
-		if (h.App == "" || h.App == app) && h.Stands(now) {
+	for _, scope := range []rings.AppName{app, ""} {
+		if h, ok := m.halts[scope]; ok && h.Stands(now) {
 			return &h, nil
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -71,8 +72,8 @@ func (db *DB) UpdateApp(ctx context.Context, name rings.AppName, change func(*ri
 	})
 }
 
-// DeleteApp removes the application and its cluster records; what it rolled
-// out stays in the history. It wraps [rings.ErrInUse] while a rollout of it is
+// DeleteApp removes the application, its cluster records and its halt; what it
+// rolled out stays in the history. It wraps [rings.ErrInUse] while a rollout of it is
 // live.
 func (db *DB) DeleteApp(ctx context.Context, name rings.AppName) error {
 	return db.update(ctx, func(tx *bolt.Tx) error {
@@ -89,7 +90,7 @@ func (db *DB) DeleteApp(ctx context.Context, name rings.AppName) error {
 		if err := deletePrefix(tx.Bucket(bucketClusters), pair(name, "")); err != nil {
 			return err
 		}
-		return tx.Bucket(bucketApps).Delete([]byte(name))
+		return errors.Join(tx.Bucket(bucketHalts).Delete(haltKey(name)), tx.Bucket(bucketApps).Delete([]byte(name)))
 	})
 }
 

@@ -35,6 +35,7 @@ func (db *DB) Check(ctx context.Context) []error {
 			c.orphans(bucketSnapshots)
 			c.orphans(bucketLeases)
 			c.inbox()
+			c.halts()
 		}
 		return nil
 	})
@@ -192,6 +193,20 @@ func (c *checker) inbox() {
 			c.fault("inbox has a key %q", key)
 		} else if row, ok := c.rows[key[:len(key)-8]]; !ok || row.Phase.Ended() {
 			c.fault("inbox has a command for %q, which is not live", rolloutOf([]byte(key[:len(key)-8])))
+		}
+	}
+}
+
+func (c *checker) halts() {
+	b := c.tx.Bucket(bucketHalts)
+	for _, key := range keysOf(b) {
+		var h rings.Halt
+		if _, err := get(b, []byte(key), &h); err != nil {
+			c.fault("halt %q: %w", key, err)
+		} else if string(haltKey(h.App)) != key {
+			c.fault("halt %q is stored as %q", haltKey(h.App), key)
+		} else if err := knownScope(c.tx, h.App); err != nil {
+			c.fault("halt %q: %w", key, err)
 		}
 	}
 }

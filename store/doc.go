@@ -33,7 +33,8 @@
 //	snapshots
 //	  <rollout>                  the fold up to an event, in parts
 //	    seq                      of that event
-//	    head                     orchestrator.State without its steps, JSON
+//	    head                     orchestrator.State without its steps and the parts below, JSON
+//	    counted/<r>              Counted of one of its Rings, JSON
 //	    step/<n>                 orchestrator.StepState without the parts below, JSON
 //	    members/<n>              its Members, JSON
 //	    survey/<n>               its Survey, JSON
@@ -42,13 +43,16 @@
 //	  <rollout>                  orchestrator.Lease, JSON
 //	inbox
 //	  <rollout-seq>              orchestrator.Command, JSON
+//	halts
+//	  <app>                      rings.Halt of the application, JSON
+//	  *                          rings.Halt of all applications, JSON
 //
 // Numbers are 8 bytes, big-endian, and so is <seq>. <rollout> is the
 // application's name, a zero byte and the rollout's number, so that an
 // application's rollouts lie in order. <app-cluster> is both names with a zero
 // byte between. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
 // before the rollout; its value is empty. <n> is the step's index in six
-// digits.
+// digits, <r> the ring's.
 //
 // # Files
 //

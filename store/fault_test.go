@@ -165,8 +165,12 @@ func TestCheck(t *testing.T) {
 		"is not live": func(tx *bolt.Tx) error {
 			return tx.Bucket([]byte("inbox")).Put([]byte("shop\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), []byte("{}"))
 		},
-		`application "shop"`:          func(tx *bolt.Tx) error { return tx.Bucket([]byte("apps")).Put([]byte("shop"), []byte("{")) },
-		`application "shop": not fou`: func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("apps"))) },
+		`halt "blog": application "blog"`: func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("halts")).Put([]byte("blog"), []byte(`{"app":"blog"}`))
+		},
+		`halt "*" is stored as "shop"`: func(tx *bolt.Tx) error { return tx.Bucket([]byte("halts")).Put([]byte("shop"), []byte("{}")) },
+		`application "shop"`:           func(tx *bolt.Tx) error { return tx.Bucket([]byte("apps")).Put([]byte("shop"), []byte("{")) },
+		`application "shop": not fou`:  func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("apps"))) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "rollout.db"), store.Options{NoSync: true, NoWait: true})

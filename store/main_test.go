@@ -101,6 +101,7 @@ func TestStore(t *testing.T) {
 				return id
 			},
 			Send: func(t *testing.T, id orchestrator.ID, c orchestrator.Command) { must(t, db.Send(t.Context(), id, c)) },
+			Halt: func(t *testing.T, h rings.Halt) { must(t, db.Halt(t.Context(), h)) },
 		}
 	})
 }

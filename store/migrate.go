@@ -23,11 +23,15 @@ var (
 	bucketSnapshots = []byte("snapshots")
 	bucketLeases    = []byte("leases")
 	bucketInbox     = []byte("inbox")
+	bucketHalts     = []byte("halts")
 
 	keySchema = []byte("schema") // in meta
 
+	keyAll = []byte("*") // in halts; no application has this name
+
 	keySeq     = []byte("seq") // in a snapshot, down to keyCluster
 	keyHead    = []byte("head")
+	keyCounted = []byte("counted/")
 	keyStep    = []byte("step/")
 	keyMembers = []byte("members/")
 	keySurvey  = []byte("survey/")
@@ -39,6 +43,7 @@ var (
 // tolerate what they do not know.
 var migrations = []func(*bolt.Tx) error{
 	createBuckets,
+	addRings,
 }
 
 var (
@@ -49,6 +54,22 @@ var (
 func createBuckets(tx *bolt.Tx) error {
 	for _, name := range [][]byte{bucketMeta, bucketApps, bucketClusters, bucketRollouts, bucketTimes,
 		bucketLive, bucketJournal, bucketSnapshots, bucketLeases, bucketInbox} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// addRings makes room for halts, and throws the snapshots away: those of before
+// know nothing of a rollout's rings. They are made anew from the journal.
+func addRings(tx *bolt.Tx) error {
+	if tx.Bucket(bucketSnapshots) != nil {
+		if err := tx.DeleteBucket(bucketSnapshots); err != nil {
+			return fmt.Errorf("bucket %s: %w", bucketSnapshots, err)
+		}
+	}
+	for _, name := range [][]byte{bucketSnapshots, bucketHalts} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}

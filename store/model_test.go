@@ -134,19 +134,32 @@ func TestClusters(t *testing.T) {
 func TestRingBusy(t *testing.T) {
 	db := openShop(t)
 	tape, lease := start(t, db, "shop", "ring-1", storetest.Start)
-	create := func() error {
-		_, err := db.CreateRollout(t.Context(), "shop", func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
-			return storetest.Created(a, "ring-1"), nil
-		}, "bob", storetest.Start)
-		return err
-	}
-	busy, ok := errors.AsType[*store.RingBusyError](create())
-	if !ok || *busy != (store.RingBusyError{ID: "shop-1", Ring: "ring-1"}) || !errors.Is(busy, store.ErrRingBusy) {
-		t.Errorf("got %v, want shop-1 on ring-1", busy)
+	for _, names := range [][]rings.RingName{{"ring-1"}, {"ring-0", "ring-1"}} {
+		busy, ok := errors.AsType[*store.RingBusyError](create(t, db, storetest.Start, names...))
+		if !ok || *busy != (store.RingBusyError{ID: "shop-1", Ring: "ring-1"}) || !errors.Is(busy, store.ErrRingBusy) {
+			t.Errorf("%s: got %v, want shop-1 on ring-1", names, busy)
+		}
 	}
 	start(t, db, "shop", "ring-2", storetest.Start)
 	appendAll(t, db, tape.Batch(lease, orchestrator.Ended{Phase: orchestrator.Cancelled}))
-	must(t, create())
+	must(t, create(t, db, storetest.Start, "ring-1"))
+	wantIs(t, create(t, db, storetest.Start, "ring-0", "ring-2"), store.ErrRingBusy)
+}
+
+// TestSummaryKind lists what a rollout is for, and of which one.
+func TestSummaryKind(t *testing.T) {
+	db := openShop(t)
+	id, err := db.CreateRollout(t.Context(), "shop", func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		c := storetest.Created(a, "ring-1", "ring-2")
+		c.Kind, c.Of = orchestrator.KindRetry, "shop-0"
+		return c, nil
+	}, "bob", storetest.Start)
+	must(t, err)
+	row, err := db.Summary(t.Context(), id)
+	must(t, err)
+	if row.Kind != orchestrator.KindRetry || row.Of != "shop-0" || fmt.Sprint(row.Rings) != "[ring-1 ring-2]" {
+		t.Errorf("got %+v", row)
+	}
 }
 
 // TestRollouts lists three applications' rollouts in pages.

@@ -46,10 +46,12 @@ func (e unknownRollout) Unwrap() []error {
 // Summary is a rollout in a list, without its steps.
 type Summary struct {
 	ID         orchestrator.ID                     `json:"id"`
+	Kind       orchestrator.Kind                   `json:"kind,omitempty"`
+	Of         orchestrator.ID                     `json:"of,omitempty"` // the rollout that it retries or takes back
 	App        rings.AppName                       `json:"app"`
 	Rings      []rings.RingName                    `json:"rings"`
 	Phase      orchestrator.Phase                  `json:"phase"`
-	Reason     string                              `json:"reason,omitempty"` // why it failed, or was cancelled
+	Reason     string                              `json:"reason,omitempty"` // why it failed, was cancelled or is paused
 	Versions   map[rings.ServiceName]rings.Version `json:"versions"`         // the plan
 	StartedBy  string                              `json:"startedBy"`
 	Link       string                              `json:"link,omitempty"`
@@ -80,6 +82,7 @@ type Page struct {
 // gets the id and the application as it is now, and returns the rollout's first
 // event; its error is returned and nothing is written. It runs with the file
 // locked: it must be quick, must not use the store, and is called once. It is a
+// [HaltedError] while a halt of the application or of all stands, and a
 // [RingBusyError] when a live rollout of the application has one of the rings.
 func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 	first func(orchestrator.ID, *rings.Application) (orchestrator.Created, error),
@@ -88,6 +91,9 @@ func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 	err := db.update(ctx, func(tx *bolt.Tx) error {
 		a, err := getApp(tx, app)
 		if err != nil {
+			return err
+		}
+		if err := checkHalts(tx, app, now); err != nil {
 			return err
 		}
 		id = makeID(app, lastNumber(tx, app)+1)
@@ -179,15 +185,16 @@ func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
 
 // summarize is the row of the rollout.
 func summarize(s *orchestrator.State) Summary {
-	row := Summary{ID: s.ID, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
+	row := Summary{ID: s.ID, Kind: s.Kind, Of: s.Of, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: s.StartedAt.UTC()}
 	row.advance(s)
 	return row
 }
 
-// advance takes over what changes while the rollout runs.
+// advance takes over what changes while the rollout runs. What was the reason
+// is none any more after a person resumed it.
 func (row *Summary) advance(s *orchestrator.State) {
-	row.Phase, row.FinishedAt = s.Phase, s.FinishedAt
+	row.Phase, row.Reason, row.FinishedAt = s.Phase, "", s.FinishedAt
 	if !row.FinishedAt.IsZero() {
 		row.FinishedAt = row.FinishedAt.UTC()
 	}
@@ -196,6 +203,8 @@ func (row *Summary) advance(s *orchestrator.State) {
 		row.Reason = s.Failure.Words
 	case s.Cancel != nil:
 		row.Reason = s.Cancel.Reason
+	case s.Pause != nil:
+		row.Reason = s.Pause.Reason
 	}
 }
 

@@ -27,14 +27,23 @@ import (
 	"rollout/store/storetest"
 )
 
-// update rewrites the golden files of the present version; those of older
-// versions must never change.
+// update rewrites the golden store and journal of the present version, and
+// what all journals fold to. Stores and journals of older versions must never
+// change, and what they fold to must keep its meaning.
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
+// present is the version of the schema that the program writes.
+const present = 2
+
+// golden is a file of testdata of a version.
+func golden(format string, version int) string {
+	return filepath.Join("testdata", fmt.Sprintf(format, version))
+}
+
 const (
-	goldenStore   = "testdata/v1.db"
-	goldenJournal = "testdata/journal-v1.jsonl"
-	goldenState   = "testdata/journal-v1.state.json"
+	goldenStore   = "v%d.db"
+	goldenJournal = "journal-v%d.jsonl"
+	goldenState   = "journal-v%d.state.json"
 )
 
 // placeholders say which keys each name in angle brackets of the schema stands
@@ -49,6 +58,7 @@ var placeholders = map[string]*regexp.Regexp{
 	"step/<n>":              regexp.MustCompile(`^step/\d{6}$`),
 	"members/<n>":           regexp.MustCompile(`^members/\d{6}$`),
 	"survey/<n>":            regexp.MustCompile(`^survey/\d{6}$`),
+	"counted/<r>":           regexp.MustCompile(`^counted/\d{6}$`),
 	"cluster/<n>/<cluster>": regexp.MustCompile(`^cluster/\d{6}/[a-z0-9-]+$`),
 }
 
@@ -121,16 +131,24 @@ func schemaOfDoc(t *testing.T) map[string]bool {
 	return paths
 }
 
+// TestGoldenStore opens a store of each version.
 func TestGoldenStore(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "rollout.db")
 	if *update {
+		path := filepath.Join(t.TempDir(), "rollout.db")
 		tape := fill(t, open(t, path))
 		t.Log("live rollout:", tape.ID)
-		copyFile(t, path, goldenStore)
-	} else {
-		copyFile(t, goldenStore, path)
+		copyFile(t, path, golden(goldenStore, present))
 	}
-	db := open(t, path)
+	for version := 1; version <= present; version++ {
+		t.Run(fmt.Sprint("v", version), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "rollout.db")
+			copyFile(t, golden(goldenStore, version), path)
+			testGoldenStore(t, open(t, path))
+		})
+	}
+}
+
+func testGoldenStore(t *testing.T, db *store.DB) {
 	s, err := db.Rollout(t.Context(), "shop-1")
 	must(t, err)
 	if s.Phase != orchestrator.Cancelled || s.StartedBy != "ada" {
@@ -155,47 +173,73 @@ func copyFile(t *testing.T, from, to string) {
 	must(t, os.WriteFile(to, data, 0o600))
 }
 
-// TestGoldenJournal decodes and folds one event of every type, as the first
-// version wrote them.
+// TestGoldenJournal folds the journals of older versions. That of the present
+// one has an event of every type, and is written as it was.
 func TestGoldenJournal(t *testing.T) {
 	if *update {
-		writeGolden(t)
+		must(t, os.WriteFile(golden(goldenJournal, present), encode(t, everything()), 0o644))
 	}
-	data, err := os.ReadFile(goldenJournal)
+	for version := 1; version < present; version++ {
+		t.Run(fmt.Sprint("v", version), func(t *testing.T) {
+			testGoldenJournal(t, version)
+		})
+	}
+	data, err := os.ReadFile(golden(goldenJournal, present))
 	must(t, err)
-	var events []orchestrator.Event
+	events := decodeAll(t, data)
 	types := map[string]bool{}
-	for scan := bufio.NewScanner(bytes.NewReader(data)); scan.Scan(); {
-		e, err := orchestrator.DecodeEvent(scan.Bytes())
-		must(t, err)
-		e.Rollout, e.Seq = "shop-1", uint64(len(events)+1)
-		events, types[strings.TrimPrefix(fmt.Sprintf("%T", e.Body), "orchestrator.")] = append(events, e), true
+	for _, e := range events {
+		types[strings.TrimPrefix(fmt.Sprintf("%T", e.Body), "orchestrator.")] = true
 	}
 	if diff := cmp.Diff(bodies(t), slices.Sorted(maps.Keys(types))); diff != "" {
 		t.Errorf("types of events (-there are +in the golden journal):\n%s", diff)
 	}
+	if diff := cmp.Diff(string(data), string(encode(t, events))); diff != "" {
+		t.Errorf("journal (-golden +now):\n%s", diff)
+	}
+}
+
+func testGoldenJournal(t *testing.T, version int) {
+	data, err := os.ReadFile(golden(goldenJournal, version))
+	must(t, err)
+	got := orchestrator.Fold(nil, decodeAll(t, data))
+	if *update {
+		data, err := json.MarshalIndent(got, "", "  ")
+		must(t, err)
+		must(t, os.WriteFile(golden(goldenState, version), append(data, '\n'), 0o644))
+	}
 	want := new(orchestrator.State)
-	data, err = os.ReadFile(goldenState)
+	data, err = os.ReadFile(golden(goldenState, version))
 	must(t, err)
 	must(t, json.Unmarshal(data, want))
-	if diff := cmp.Diff(want, orchestrator.Fold(nil, events), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("fold (-golden +now):\n%s", diff)
 	}
 }
 
-func writeGolden(t *testing.T) {
+// encode returns the events a line each, as a journal holds them.
+func encode(t *testing.T, events []orchestrator.Event) []byte {
 	t.Helper()
-	tape, events := everything()
 	var buf bytes.Buffer
 	for _, e := range events {
 		line, err := orchestrator.EncodeEvent(e)
 		must(t, err)
 		buf.Write(append(line, '\n'))
 	}
-	must(t, os.WriteFile(goldenJournal, buf.Bytes(), 0o644))
-	data, err := json.MarshalIndent(tape.State, "", "  ")
-	must(t, err)
-	must(t, os.WriteFile(goldenState, append(data, '\n'), 0o644))
+	return buf.Bytes()
+}
+
+// decodeAll is the reverse of encode; the events are those of shop-1.
+func decodeAll(t *testing.T, journal []byte) []orchestrator.Event {
+	t.Helper()
+	var events []orchestrator.Event
+	for scan := bufio.NewScanner(bytes.NewReader(journal)); scan.Scan(); {
+		e, err := orchestrator.DecodeEvent(scan.Bytes())
+		must(t, err)
+		e.Rollout, e.Seq = "shop-1", uint64(len(events)+1)
+		events = append(events, e)
+	}
+	return events
 }
 
 // bodies returns the names of all types of events, from the source.
@@ -227,10 +271,12 @@ func TestTooNew(t *testing.T) {
 	wantFault(t, db.CreateApp(t.Context(), storetest.App("shop")), store.ErrTooNew, path)
 }
 
-// TestMigrate brings a file up to date that has seen no migration yet.
+// TestMigrate brings a file up to date that has seen no migration yet. Its
+// snapshot, which nobody can read any more, is thrown away.
 func TestMigrate(t *testing.T) {
 	db := openNew(t)
 	live := fill(t, db)
+	alter(t, db.Path(), harmFirst("snapshots", "head", []byte(`{"id":"shop-2","rings":["ring-2"]}`)))
 	setSchema(t, db.Path(), 0)
 	if _, err := db.Apps(t.Context()); err == nil {
 		t.Error("an old file was read without migration")

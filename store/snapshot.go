@@ -23,78 +23,41 @@ func snapshot(tx *bolt.Tx, s *orchestrator.State, seq uint64) error {
 	key, _ := rolloutKey(s.ID)
 	all := tx.Bucket(bucketSnapshots)
 	var since uint64
-	if b := all.Bucket(key); b != nil {
+	b := all.Bucket(key)
+	if b != nil {
 		since = numberOf(b.Get(keySeq))
 	}
 	if seq-since <= maxTail {
 		return nil
 	}
-	b, err := all.CreateBucketIfNotExists(key)
-	if err != nil {
-		return fmt.Errorf("rollout %q: snapshot: %w", s.ID, err)
-	}
-	t := newTouched(since == 0)
-	err = eachEvent(tx, s.ID, since+1, func(e orchestrator.Event) (bool, error) {
-		t.note(e)
-		return true, nil
-	})
+	t, err := touchedSince(tx, s.ID, b, since)
 	if err != nil {
 		return err
+	}
+	if t.all && b != nil {
+		err = all.DeleteBucket(key)
+	}
+	if err == nil {
+		b, err = all.CreateBucketIfNotExists(key)
+	}
+	if err != nil {
+		return fmt.Errorf("rollout %q: snapshot: %w", s.ID, err)
 	}
 	return errors.Join(writeSnapshot(b, s, t), b.Put(keySeq, number(seq)))
 }
 
-// touched is what events may have changed of a state, beyond the rollout's and
-// the steps' own small records.
-type touched struct {
-	all      bool                       // everything
-	wide     map[rings.ServiceName]bool // members and surveys of the service's steps
-	clusters map[rings.ServiceName]map[rings.ClusterName]bool
-}
-
-func newTouched(all bool) *touched {
-	return &touched{all: all, wide: map[rings.ServiceName]bool{},
-		clusters: map[rings.ServiceName]map[rings.ClusterName]bool{}}
-}
-
-// note must know every type of event; of one that it does not know it expects
-// the worst.
-func (t *touched) note(e orchestrator.Event) {
-	switch b := e.Body.(type) {
-	case orchestrator.Observed:
-		if b.Deployment != nil {
-			t.cluster(b.Service, b.Deployment.Cluster)
-		} else {
-			t.wide[b.Service] = true
-		}
-	case orchestrator.ClusterTurned:
-		t.cluster(b.Service, b.Cluster)
-	case orchestrator.Answered:
-		for _, v := range b.Surveys {
-			t.wide[v.Service] = true
-		}
-	case orchestrator.StepStarted:
-		t.wide[b.Service] = true
-	case orchestrator.StepHeld:
-		t.wide[b.Service] = true
-	case orchestrator.Commanded, orchestrator.Driven, orchestrator.Started, orchestrator.Asked,
-		orchestrator.Dropped, orchestrator.AttemptDecided, orchestrator.Published,
-		orchestrator.TakenUp, orchestrator.StepEnded, orchestrator.Warned, orchestrator.Ended:
-	default:
-		t.all = true
-	}
-}
-
-func (t *touched) cluster(svc rings.ServiceName, name rings.ClusterName) {
-	if t.clusters[svc] == nil {
-		t.clusters[svc] = map[rings.ClusterName]bool{}
-	}
-	t.clusters[svc][name] = true
-}
-
 func writeSnapshot(b *bolt.Bucket, s *orchestrator.State, t *touched) error {
 	head := *s
-	head.Steps = nil
+	head.Steps, head.Rings = nil, make([]*orchestrator.RingState, len(s.Rings))
+	for i, r := range s.Rings {
+		small := *r
+		small.Counted, head.Rings[i] = nil, &small
+		if t.counts(r.Name) {
+			if _, err := put(b, partKey(keyCounted, i, ""), r.Counted); err != nil {
+				return err
+			}
+		}
+	}
 	if _, err := put(b, keyHead, head); err != nil {
 		return err
 	}
@@ -110,7 +73,7 @@ func writeStep(b *bolt.Bucket, i int, st *orchestrator.StepState, t *touched) er
 	small := *st
 	small.Members, small.Survey, small.Clusters = nil, nil, nil
 	_, err := put(b, partKey(keyStep, i, ""), small)
-	if svc := st.Target.Service; err == nil && (t.all || t.wide[svc]) {
+	if err == nil && t.isWide(st) {
 		_, err1 := put(b, partKey(keyMembers, i, ""), st.Members)
 		_, err2 := put(b, partKey(keySurvey, i, ""), st.Survey)
 		err = errors.Join(err1, err2)
@@ -118,21 +81,21 @@ func writeStep(b *bolt.Bucket, i int, st *orchestrator.StepState, t *touched) er
 	if err != nil {
 		return err
 	}
-	return writeClusters(b, i, st, t)
-}
-
-// writeClusters writes the step's clusters that were touched. None ever goes.
-func writeClusters(b *bolt.Bucket, i int, st *orchestrator.StepState, t *touched) error {
-	if !t.all {
-		for name := range t.clusters[st.Target.Service] {
-			if c := st.Clusters[name]; c != nil {
-				if _, err := put(b, partKey(keyCluster, i, name), c); err != nil {
-					return err
-				}
+	if t.isWhole(st) {
+		return writeClusters(b, i, st)
+	}
+	for name := range t.clustersOf(st) {
+		if c := st.Clusters[name]; c != nil {
+			if _, err := put(b, partKey(keyCluster, i, name), c); err != nil {
+				return err
 			}
 		}
-		return nil
 	}
+	return nil
+}
+
+// writeClusters writes all of the step's clusters. None ever goes.
+func writeClusters(b *bolt.Bucket, i int, st *orchestrator.StepState) error {
 	for name, c := range st.Clusters {
 		if _, err := put(b, partKey(keyCluster, i, name), c); err != nil {
 			return err
@@ -141,8 +104,10 @@ func writeClusters(b *bolt.Bucket, i int, st *orchestrator.StepState, t *touched
 	return nil
 }
 
-func partKey(kind []byte, step int, cluster rings.ClusterName) []byte {
-	key := fmt.Appendf(bytes.Clone(kind), "%06d", step)
+// partKey is the key of a part of the step or ring with that index; cluster is
+// "" but for a cluster's.
+func partKey(kind []byte, index int, cluster rings.ClusterName) []byte {
+	key := fmt.Appendf(bytes.Clone(kind), "%06d", index)
 	if cluster != "" {
 		key = append(append(key, '/'), cluster...)
 	}
@@ -166,6 +131,11 @@ func loadSnapshot(tx *bolt.Tx, id orchestrator.ID) (*orchestrator.State, uint64,
 	}
 	if s.Pending == nil {
 		s.Pending = map[string]orchestrator.Action{}
+	}
+	for i, r := range s.Rings {
+		if _, err := get(b, partKey(keyCounted, i, ""), &r.Counted); err != nil {
+			return nil, 0, fmt.Errorf("rollout %q: snapshot: %w", id, err)
+		}
 	}
 	for i := 0; b.Get(partKey(keyStep, i, "")) != nil; i++ {
 		st, err := loadStep(b, i)

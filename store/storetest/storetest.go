@@ -23,6 +23,9 @@ type Subject struct {
 	Begin func(t *testing.T, first orchestrator.Created, actor string, now time.Time) orchestrator.ID
 	// Send puts a command into the rollout's inbox.
 	Send func(t *testing.T, id orchestrator.ID, c orchestrator.Command)
+	// Halt stops the line of the application called "shop", or of all; a halt
+	// of the same scope takes the place of the older one.
+	Halt func(t *testing.T, h rings.Halt)
 	// Other is the same store as another process sees it; nil when there can
 	// be none.
 	Other orchestrator.Store
@@ -48,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"lease-is-released": testRelease,
 		"fenced":            testFenced,
 		"commands":          testCommands,
+		"every-command":     testEveryCommand,
+		"halted":            testHalted,
 		"at-once":           testAtOnce,
 		"changes":           testChanges,
 		"context":           testContext,
@@ -296,6 +301,62 @@ func testCommands(t *testing.T, s Subject) {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
 	equal(t, s, tape.State)
+}
+
+// testEveryCommand sends what the kinds of commands carry.
+func testEveryCommand(t *testing.T, s Subject) {
+	tape, _ := begin(t, s)
+	want := []orchestrator.Command{
+		{Kind: orchestrator.CommandPause, By: "ada", Reason: "lunch", At: Start},
+		{Kind: orchestrator.CommandResume, By: "ada", At: Start},
+		{Kind: orchestrator.CommandApprove, By: "bob", Reason: "looks good", At: Start, Ring: "ring-1",
+			Gate: orchestrator.GateBefore, Content: "2f8e"},
+		{Kind: orchestrator.CommandSkip, By: "bob", Reason: "in repair", At: Start, Ring: "ring-1", Service: "db"},
+		{Kind: orchestrator.CommandSkip, By: "bob", Reason: "in repair", At: Start, Cluster: Cluster(1)},
+	}
+	for _, c := range want {
+		s.Send(t, tape.ID, c)
+	}
+	got, err := s.Commands(t.Context(), tape.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(orchestrator.Command{}, "Seq")); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+}
+
+func testHalted(t *testing.T, s Subject) {
+	begin(t, s)
+	want := func(app rings.AppName, now time.Time, reason string) {
+		t.Helper()
+		h, err := s.Halted(t.Context(), app, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h == nil && reason != "" || h != nil && h.Reason != reason {
+			t.Errorf("%s at %s: got %+v, want %q", app, now.Format(time.TimeOnly), h, reason)
+		}
+	}
+	want("shop", Start, "")
+	everywhere := rings.Halt{By: "ada", Reason: "the network is down", At: Start, Until: Start.Add(2 * time.Hour)}
+	s.Halt(t, everywhere)
+	want("shop", Start, everywhere.Reason)
+	want("blog", Start, everywhere.Reason)
+	s.Halt(t, rings.Halt{App: "shop", By: "bob", Reason: "old", At: Start})
+	s.Halt(t, rings.Halt{App: "shop", By: "bob", Reason: "sale", At: Start, Until: Start.Add(time.Hour)})
+	want("shop", Start, "sale")
+	want("shop", Start.Add(time.Hour-1), "sale")
+	want("shop", Start.Add(time.Hour), everywhere.Reason)
+	want("shop", everywhere.Until, "")
+	want("blog", Start, everywhere.Reason)
+	h, err := s.Halted(t.Context(), "blog", Start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&everywhere, h); diff != "" {
+		t.Errorf("halt (-want +got):\n%s", diff)
+	}
 }
 
 // testAtOnce appends to several rollouts from as many goroutines.

@@ -68,17 +68,22 @@ func App(name rings.AppName) *rings.Application {
 }
 
 // Created returns the first event of a rollout of the application's plan on
-// the ring: a step for each service.
-func Created(a *rings.Application, ring rings.RingName) orchestrator.Created {
+// the rings: on each a step for each service.
+func Created(a *rings.Application, names ...rings.RingName) orchestrator.Created {
 	c := orchestrator.Created{
 		Scope: orchestrator.Scope{App: a.Name, Workspace: a.Workspace, Manager: a.Manager,
 			RingLabel: a.RingLabel, Selector: a.Selector},
-		Rings: []orchestrator.NewRing{{Name: ring, Named: true}}, Plan: a.Plan.Versions(),
+		Plan: a.Plan.Versions(),
 	}
-	for i, svc := range a.Services {
-		c.Steps = append(c.Steps, orchestrator.NewStep{Ring: ring, Target: orchestrator.TargetOf(svc),
-			Needs: svc.DependsOn, Wave: i + 1, To: a.Plan[svc.Name].Version,
-			Known: svc.Known[ring], Floor: svc.LastNonce})
+	var upstream rings.RingName
+	for _, ring := range names {
+		c.Rings = append(c.Rings, orchestrator.NewRing{Name: ring, Named: true, Upstream: upstream})
+		upstream = ring
+		for i, svc := range a.Services {
+			c.Steps = append(c.Steps, orchestrator.NewStep{Ring: ring, Target: orchestrator.TargetOf(svc),
+				Needs: svc.DependsOn, Wave: i + 1, To: a.Plan[svc.Name].Version,
+				Known: svc.Known[ring], Floor: svc.LastNonce})
+		}
 	}
 	return c
 }
@@ -100,7 +105,7 @@ func Publishing(ref orchestrator.Ref, version rings.Version, nonce int64, cluste
 	return []orchestrator.Body{
 		orchestrator.StepStarted{Ref: ref},
 		orchestrator.Observed{Fact: orchestrator.Fact{Service: ref.Service, Members: &orchestrator.Members{Clusters: survey.Expected}}},
-		orchestrator.Asked{Action: orchestrator.Action{ID: action, Kind: orchestrator.ActSurvey, Ring: ref.Ring,
+		orchestrator.Asked{Action: orchestrator.Action{ID: action, Kind: orchestrator.ActSurvey, Ring: ref.Ring, Undo: ref.Undo,
 			Items: []orchestrator.Item{{Service: ref.Service}}, Reason: "the step begins"}},
 		orchestrator.Answered{Outcome: orchestrator.Outcome{Action: action, Result: orchestrator.OK, Surveys: []orchestrator.Survey{survey}}},
 		orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: version, From: "v1",
