@@ -8,8 +8,9 @@ import (
 )
 
 // learn records in the application what the events say of its services: which
-// version an attempt is about to write, and which one is on the branch. s is
-// the state after the events.
+// version an attempt is about to write, which one is on the branch, which one a
+// ring was verified with, and which one was withdrawn. s is the state after the
+// events.
 func (a *appender) learn(s *orchestrator.State, events []orchestrator.Event) error {
 	decided := map[orchestrator.Ref]orchestrator.Attempt{}
 	for _, e := range events {
@@ -21,9 +22,10 @@ func (a *appender) learn(s *orchestrator.State, events []orchestrator.Event) err
 		case orchestrator.Published:
 			err = a.published(s.Scope.App, b.Ref, attemptOf(s, decided, b.Ref), b.Commit, e)
 		case orchestrator.StepEnded:
-			at := attemptOf(s, decided, b.Ref)
-			if b.Phase == orchestrator.StepDone && !at.Ours {
-				err = a.published(s.Scope.App, b.Ref, at, at.Commit, e)
+			err = a.stepEnded(s, b, attemptOf(s, decided, b.Ref), e)
+		case orchestrator.RingEnded:
+			if b.Phase == orchestrator.RingDone {
+				err = a.verified(s, b.Ring)
 			}
 		}
 		if err != nil {
@@ -40,15 +42,16 @@ func attemptOf(s *orchestrator.State, decided map[orchestrator.Ref]orchestrator.
 		return at
 	}
 	for _, st := range s.Steps {
-		if st.Ring == ref.Ring && st.Target.Service == ref.Service {
+		if refOf(st) == ref {
 			return st.Attempt
 		}
 	}
 	return orchestrator.Attempt{}
 }
 
-// attempted notes the nonce, and the version when we are about to write it: one
-// that was found on the branch is not explained by us.
+// attempted notes the nonce, and the version when we are about to write it: what
+// was verified is about to change then. One that was found on the branch is not
+// explained by us.
 func (a *appender) attempted(app rings.AppName, b orchestrator.AttemptDecided) error {
 	svc, err := a.service(app, b.Service)
 	if svc == nil {
@@ -57,19 +60,89 @@ func (a *appender) attempted(app rings.AppName, b orchestrator.AttemptDecided) e
 	svc.LastNonce = max(svc.LastNonce, b.Attempt.Nonce)
 	if b.Attempt.Ours {
 		known := svc.Known[b.Ring]
-		known.Attempted = b.Attempt.Version
+		known.Attempted, known.Verified = b.Attempt.Version, ""
 		know(svc, b.Ring, known)
 	}
 	return nil
 }
 
+// published notes what is on the branch. It stays verified when it is what was
+// there already.
 func (a *appender) published(app rings.AppName, ref orchestrator.Ref, at orchestrator.Attempt, commit string, e orchestrator.Event) error {
 	svc, err := a.service(app, ref.Service)
 	if svc == nil || at.Version == "" {
 		return err
 	}
-	know(svc, ref.Ring, rings.Known{Version: at.Version, Commit: commit, At: e.At.UTC()})
+	known, old := rings.Known{Version: at.Version, Commit: commit, At: e.At.UTC()}, svc.Known[ref.Ring]
+	if old.Version == known.Version && old.Commit == known.Commit {
+		known.Verified = old.Verified
+	}
+	know(svc, ref.Ring, known)
 	return nil
+}
+
+// stepEnded notes of a step that is done what it found on the branch, or what
+// it took back.
+func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at orchestrator.Attempt, e orchestrator.Event) error {
+	switch {
+	case b.Phase != orchestrator.StepDone:
+		return nil
+	case !at.Ours:
+		return a.published(s.Scope.App, b.Ref, at, at.Commit, e)
+	case b.Undo && s.Rollback != nil:
+		return a.withdrawn(s, b.Ref, at, rings.Hold{By: e.Actor, Reason: s.Rollback.Reason, At: e.At.UTC()})
+	case s.Kind == orchestrator.KindRollback:
+		return a.withdrawn(s, b.Ref, at, rings.Hold{By: s.StartedBy, Reason: s.Options.Reason, At: e.At.UTC()})
+	}
+	return nil
+}
+
+// withdrawn puts the hold on what the ring had before the attempt.
+func (a *appender) withdrawn(s *orchestrator.State, ref orchestrator.Ref, at orchestrator.Attempt, h rings.Hold) error {
+	svc, err := a.service(s.Scope.App, ref.Service)
+	if svc == nil || at.From == "" || at.From == at.Version {
+		return err
+	}
+	h.Rollout = string(s.ID)
+	if svc.Held == nil {
+		svc.Held = map[rings.RingName]map[rings.Version]rings.Hold{}
+	}
+	if svc.Held[ref.Ring] == nil {
+		svc.Held[ref.Ring] = map[rings.Version]rings.Hold{}
+	}
+	svc.Held[ref.Ring][at.From] = h
+	return nil
+}
+
+// verified notes that the rollout ended well on the ring with what its steps
+// put there, and lifts the holds on that. What was skipped, taken back or only
+// watched verifies nothing.
+func (a *appender) verified(s *orchestrator.State, ring rings.RingName) error {
+	for _, st := range s.Steps {
+		if st.Ring != ring || st.Undo || st.Observed || st.Phase != orchestrator.StepDone {
+			continue
+		}
+		svc, err := a.service(s.Scope.App, st.Target.Service)
+		if err != nil {
+			return err
+		}
+		if svc == nil || svc.Known[ring].Version != st.To {
+			continue
+		}
+		known := svc.Known[ring]
+		known.Verified = string(s.ID)
+		know(svc, ring, known)
+		release(svc, ring, st.To)
+	}
+	return nil
+}
+
+// release lifts the hold on the version.
+func release(svc *rings.Service, ring rings.RingName, v rings.Version) {
+	delete(svc.Held[ring], v)
+	if len(svc.Held[ring]) == 0 {
+		delete(svc.Held, ring)
+	}
 }
 
 func know(svc *rings.Service, ring rings.RingName, k rings.Known) {
