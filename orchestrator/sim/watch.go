@@ -1,0 +1,367 @@
+package sim
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"rollout/orchestrator"
+	"rollout/rings"
+)
+
+// watch is one watcher's view of the fleet: the latest of what changed, sent
+// together. Clusters that left its ring stay in sight.
+type watch struct {
+	w       *World
+	spec    orchestrator.Watch
+	sink    func([]orchestrator.Fact)
+	bundles []*bundle // as the spec names them
+	labels  map[string]string
+	began   time.Duration
+	stopped bool
+	listed  bool
+
+	members map[rings.ClusterName]bool // true: carries the ring's labels; false: did
+	dirty   map[sight]bool
+	told    map[sight]orchestrator.Fact // what was sent last
+	missed  map[sight]bool              // lost on the way
+	sending bool                        // something is on its way
+	heard   map[rings.ClusterName]time.Duration
+}
+
+// sight is something of which there is one fact: a deployment, or with its
+// cluster "" one of the others.
+type sight struct {
+	bundle  int // index in the watch
+	kind    kind
+	cluster rings.ClusterName
+}
+
+type kind int
+
+const (
+	ofMembers kind = iota
+	ofGitRepo
+	ofBundle
+	ofDeployment
+)
+
+// Watch sends facts to the sink, from within [World.Step]: first all there are
+// and Synced for each service, then what changes. What was sent is the
+// receiver's. After stop nothing is sent.
+func (w *World) Watch(spec orchestrator.Watch, sink func([]orchestrator.Fact)) (stop func()) {
+	w.begin()
+	v := &watch{w: w, spec: spec, sink: sink, labels: spec.Scope.Labels(spec.Ring), members: map[rings.ClusterName]bool{},
+		dirty: map[sight]bool{}, told: map[sight]orchestrator.Fact{}, missed: map[sight]bool{}, heard: map[rings.ClusterName]time.Duration{}}
+	for _, t := range spec.Targets {
+		b := w.bundle(t.Service)
+		v.bundles = append(v.bundles, b)
+		b.watches = append(b.watches, v)
+	}
+	w.watches = append(w.watches, v)
+	w.After(w.draw(w.Delays.List), v.list)
+	return v.stop
+}
+
+func (v *watch) stop() {
+	v.stopped = true
+	other := func(o *watch) bool { return o == v }
+	v.w.watches = slices.DeleteFunc(v.w.watches, other)
+	for _, b := range v.bundles {
+		b.watches = slices.DeleteFunc(b.watches, other)
+	}
+}
+
+// list sends all there is. A list does not go wrong.
+func (v *watch) list() {
+	if v.stopped {
+		return
+	}
+	v.listed, v.began = true, v.w.now
+	for _, c := range v.w.clusters {
+		if carries(c.labels, v.labels) {
+			v.members[c.name] = true
+		}
+	}
+	for i := range v.bundles {
+		v.see(sight{i, ofMembers, ""}, sight{i, ofGitRepo, ""}, sight{i, ofBundle, ""})
+		for name := range v.members {
+			v.seeDeployment(i, name)
+		}
+	}
+	facts := v.take()
+	for _, b := range v.bundles {
+		facts = append(facts, orchestrator.Fact{Service: b.service.Name, Ring: v.spec.Ring, Synced: true})
+	}
+	v.sink(facts)
+	v.awaitSigns()
+}
+
+func (v *watch) see(all ...sight) {
+	for _, s := range all {
+		v.dirty[s] = true
+	}
+}
+
+// seeDeployment notes a deployment that is there.
+func (v *watch) seeDeployment(i int, name rings.ClusterName) {
+	if c := v.w.cluster(name); c != nil && c.deployment(v.bundles[i]) != nil {
+		v.see(sight{i, ofDeployment, name})
+	}
+}
+
+// touch lets the watchers see a BundleDeployment.
+func (w *World) touch(d *deployment) {
+	for _, v := range d.bundle.watches {
+		if _, inSight := v.members[d.cluster.name]; inSight && v.listed {
+			v.see(sight{slices.Index(v.bundles, d.bundle), ofDeployment, d.cluster.name})
+			v.send()
+		}
+	}
+}
+
+// touchAll lets the watchers see all that is deployed on a cluster.
+func (w *World) touchAll(c *cluster) {
+	for _, d := range c.deployments {
+		if d != nil {
+			w.touch(d)
+		}
+	}
+}
+
+func (w *World) touchBundle(b *bundle) {
+	for _, v := range b.watches {
+		if v.listed {
+			v.see(sight{slices.Index(v.bundles, b), ofBundle, ""})
+			v.send()
+		}
+	}
+}
+
+func (w *World) touchGitRepo(g *gitRepo) {
+	for _, b := range g.bundles {
+		for _, v := range b.watches {
+			if v.listed {
+				v.see(sight{slices.Index(v.bundles, b), ofGitRepo, ""})
+				v.send()
+			}
+		}
+	}
+}
+
+// membership lets the watchers see a cluster whose labels changed, or that came
+// or went.
+func (w *World) membership(c *cluster) {
+	for _, v := range w.watches {
+		is := !c.removed && carries(c.labels, v.labels)
+		was, known := v.members[c.name]
+		if !v.listed || is == was && known == is {
+			continue
+		}
+		if is == was {
+			continue
+		}
+		v.members[c.name] = is
+		for i := range v.bundles {
+			v.see(sight{i, ofMembers, ""})
+			if is {
+				v.seeDeployment(i, c.name)
+			}
+		}
+		v.send()
+	}
+}
+
+// send sends what is dirty, soon. What comes later never overtakes it.
+func (v *watch) send() {
+	if v.sending {
+		return
+	}
+	v.sending = true
+	w := v.w
+	wait := w.draw(w.Delays.Watch)
+	if w.happens(w.Faults.WatchLate) {
+		wait += w.draw(Delay{time.Second, 20 * time.Second})
+	}
+	w.After(wait, func() {
+		v.sending = false
+		if !v.stopped {
+			v.deliver()
+		}
+	})
+}
+
+// deliver sends what is dirty now, as well as Faults allow.
+func (v *watch) deliver() {
+	w := v.w
+	if w.happens(w.Faults.WatchLost) {
+		maps.Copy(v.missed, v.dirty)
+		clear(v.dirty)
+		w.After(w.Delays.Resync, v.resync)
+		return
+	}
+	var old []orchestrator.Fact
+	if w.happens(w.Faults.WatchStale) {
+		old = v.older()
+	}
+	facts := v.take()
+	if len(facts) == 0 {
+		return
+	}
+	v.sink(facts)
+	if w.happens(w.Faults.WatchDoubled) && !v.stopped {
+		v.sink(slices.Clone(facts))
+	}
+	if len(old) > 0 && !v.stopped {
+		v.sink(old)
+		w.After(w.Delays.Resync, v.resync)
+	}
+}
+
+// older are the last facts about what is dirty, which then counts as missed.
+func (v *watch) older() []orchestrator.Fact {
+	var out []orchestrator.Fact
+	for _, s := range v.sights(v.dirty) {
+		if f, ok := v.told[s]; ok {
+			out = append(out, f)
+			v.missed[s] = true
+		}
+	}
+	return out
+}
+
+// resync sends what was missed, as it is now.
+func (v *watch) resync() {
+	if v.stopped || len(v.missed) == 0 {
+		return
+	}
+	maps.Copy(v.dirty, v.missed)
+	clear(v.missed)
+	if facts := v.take(); len(facts) > 0 {
+		v.sink(facts)
+	}
+}
+
+// sights are in the order of the services, then by kind and cluster.
+func (v *watch) sights(of map[sight]bool) []sight {
+	return slices.SortedFunc(maps.Keys(of), func(a, b sight) int {
+		return cmp.Or(cmp.Compare(a.bundle, b.bundle), cmp.Compare(a.kind, b.kind), strings.Compare(string(a.cluster), string(b.cluster)))
+	})
+}
+
+// take makes facts of what is dirty, and cleans it.
+func (v *watch) take() []orchestrator.Fact {
+	out := make([]orchestrator.Fact, 0, len(v.dirty))
+	for _, s := range v.sights(v.dirty) {
+		f := v.fact(s)
+		out = append(out, f)
+		if v.w.Faults.WatchStale > 0 {
+			v.told[s] = f
+		}
+	}
+	clear(v.dirty)
+	return out
+}
+
+func (v *watch) fact(s sight) orchestrator.Fact {
+	b := v.bundles[s.bundle]
+	f := orchestrator.Fact{Service: b.service.Name, Ring: v.spec.Ring}
+	switch s.kind {
+	case ofMembers:
+		f.Members = v.memberFact()
+	case ofGitRepo:
+		f.GitRepo = b.gitRepo.fact()
+	case ofBundle:
+		f.Bundle = b.fact()
+	case ofDeployment:
+		f.Deployment = v.deploymentFact(b, s.cluster)
+	}
+	return f
+}
+
+func (v *watch) memberFact() *orchestrator.Members {
+	out := &orchestrator.Members{Clusters: []rings.ClusterName{}}
+	for name, is := range v.members {
+		if is {
+			out.Clusters = append(out.Clusters, name)
+		}
+	}
+	slices.Sort(out.Clusters)
+	return out
+}
+
+func (v *watch) deploymentFact(b *bundle, name rings.ClusterName) *orchestrator.Deployment {
+	c := v.w.cluster(name)
+	if c == nil || c.deployment(b) == nil {
+		return &orchestrator.Deployment{Cluster: name, Gone: true}
+	}
+	d := c.deployment(b)
+	f := d.fact()
+	if at, ok := v.w.checkedIn(c); ok {
+		f.Heard = epoch.Add(at)
+		v.heard[name] = at
+	}
+	if moved := epoch.Add(d.status.moved); d.status.moved > v.began && moved.After(f.Heard) {
+		f.Heard = moved
+	}
+	return f
+}
+
+// fact is the BundleDeployment as it can be read.
+func (d *deployment) fact() *orchestrator.Deployment {
+	s, c := &d.status, d.cluster
+	f := &orchestrator.Deployment{Cluster: c.name, Commit: d.commit, StatusNonce: s.nonce,
+		Staged: d.staged == d.spec, Applied: d.spec != nil && d.spec == s.applied, Ready: s.ready, NonModified: s.nonModified,
+		InstallError: s.installError, DeployError: s.deployError, Paused: c.paused, OffSchedule: c.offSchedule,
+		Deleting: d.deleting, Words: s.problem}
+	if d.spec != nil {
+		f.SpecNonce = d.spec.nonce
+	}
+	if s.readyKnown {
+		f.ReadyAt = epoch.Add(s.readyAt).Truncate(time.Second)
+	}
+	return f
+}
+
+// awaitSigns sends the next check-ins of agents, several together.
+func (v *watch) awaitSigns() {
+	w := v.w
+	w.After(max(w.Delays.Heard, w.nextCheckIn(v)-w.now), func() {
+		if v.stopped {
+			return
+		}
+		for _, c := range w.clusters {
+			at, ok := w.checkedIn(c)
+			if _, inSight := v.members[c.name]; !inSight || !ok || at <= v.heard[c.name] {
+				continue
+			}
+			v.heard[c.name] = at
+			for i := range v.bundles {
+				v.seeDeployment(i, c.name)
+			}
+		}
+		if len(v.dirty) > 0 {
+			v.send()
+		}
+		v.awaitSigns()
+	})
+}
+
+// nextCheckIn is when the next agent in sight checks in, an interval from now
+// if none does.
+func (w *World) nextCheckIn(v *watch) time.Duration {
+	next := w.now + w.Delays.CheckIn
+	for name := range v.members {
+		c := w.cluster(name)
+		switch {
+		case c == nil || c.dead:
+		case w.now < c.since:
+			next = min(next, c.since)
+		default:
+			next = min(next, c.since+((w.now-c.since)/w.Delays.CheckIn+1)*w.Delays.CheckIn)
+		}
+	}
+	return next
+}
