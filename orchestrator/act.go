@@ -17,6 +17,8 @@ var limits = map[ActionKind]time.Duration{
 	ActPublish: time.Minute,
 	ActHint:    10 * time.Second,
 	ActNudge:   3 * time.Minute, // a new job, then the old interval again
+	ActVerify:  2 * time.Minute,
+	ActCheck:   time.Minute, // and what the check itself may take
 }
 
 // begin starts an action beside the loop. Its outcome goes to the mailbox,
@@ -31,7 +33,7 @@ func (r *Runner) begin(d *driven, a Action) {
 		}
 		queue.Lock()
 		defer queue.Unlock()
-		bounded, cancel := context.WithTimeout(ctx, limits[a.Kind])
+		bounded, cancel := context.WithTimeout(ctx, a.limit())
 		defer cancel()
 		o := r.act(bounded, job)
 		if ctx.Err() != nil {
@@ -42,10 +44,18 @@ func (r *Runner) begin(d *driven, a Action) {
 	})
 }
 
+// limit bounds how long the action may take.
+func (a Action) limit() time.Duration {
+	if a.Check != nil {
+		return limits[a.Kind] + a.Check.Within()
+	}
+	return limits[a.Kind]
+}
+
 // queue returns the lock of the action's repository; actions that touch none
 // have one each. It is called by the loop only.
 func (r *Runner) queue(j Job) *sync.Mutex {
-	if j.Action.Kind != ActSurvey && j.Action.Kind != ActPublish {
+	if k := j.Action.Kind; k != ActSurvey && k != ActPublish && k != ActVerify {
 		return &sync.Mutex{}
 	}
 	t := j.Targets[j.Action.Items[0].Service]
@@ -78,8 +88,10 @@ func (r *Runner) act(ctx context.Context, j Job) Outcome {
 	switch a.Kind {
 	case ActClaim:
 		return r.Claim.Take(ctx, j.Scope, a.Ring, j.Rollout)
-	case ActSurvey:
+	case ActSurvey, ActVerify:
 		return r.Publisher.Survey(ctx, j)
+	case ActCheck:
+		return r.Checker.Check(ctx, j)
 	case ActPublish:
 		if err := r.Claim.Confirm(ctx, j.Scope, a.Ring); err != nil {
 			return unclaimed(err)
@@ -104,9 +116,9 @@ func unclaimed(err error) Outcome {
 // jobOf gives an action what an adapter needs; it shares nothing with the
 // state that changes.
 func jobOf(s *State, a Action) Job {
-	j := Job{Action: a, Rollout: s.ID, Scope: s.Scope, Actor: s.StartedBy, Link: s.Link, Targets: map[rings.ServiceName]Target{}}
-	for _, item := range a.Items {
-		j.Targets[item.Service] = s.step(Ref{a.Ring, item.Service, a.Undo}).Target
+	j := Job{Action: a, Rollout: s.ID, Scope: s.Scope, Actor: s.StartedBy, Link: s.Link, Versions: s.Plan, Targets: map[rings.ServiceName]Target{}}
+	for _, ref := range a.steps() {
+		j.Targets[ref.Service] = s.step(ref).Target
 	}
 	return j
 }

@@ -18,7 +18,7 @@ func Apply(s *State, e Event) *State {
 	} else {
 		s.apply(e)
 	}
-	s.Version = e.Seq
+	s.Version, s.At = e.Seq, e.At
 	return s
 }
 
@@ -72,7 +72,12 @@ func (s *State) apply(e Event) {
 	case Commanded:
 		s.commanded(b.Command)
 	case Driven:
+		s.Engine = b.Engine
 		s.driven(e.At)
+	case Halted:
+		s.Halt = b.Halt
+	case ClockJumped:
+		s.jumped(e.At)
 	case Started:
 		s.Phase = Running
 	case Asked:
@@ -96,11 +101,51 @@ func (s *State) apply(e Event) {
 		s.stepEnded(b, e.At)
 	case Warned:
 		s.Warnings = append(s.Warnings, b.Words)
+	case Held:
+		s.Pause, s.Phase = &b.Word, Paused
+	case Resumed:
+		s.resumed()
+	case RollbackStarted:
+		s.rollbackStarted(b, e.At)
+	case RollbackRing:
+		s.Current, s.Rollback.Ring = b.Ring, b.Ring
 	case Ended:
 		s.Phase, s.FinishedAt = b.Phase, e.At
-		if s.Failure == nil {
+		if b.Failure != nil {
 			s.Failure = b.Failure
 		}
+	default:
+		s.applyRing(e)
+	}
+}
+
+// applyRing folds what is about a ring.
+func (s *State) applyRing(e Event) {
+	switch b := e.Body.(type) {
+	case RingVerified:
+		s.ring(b.Ring).Verified = true
+	case RingStarted:
+		r := s.ring(b.Ring)
+		s.Current, r.Phase, r.StartedAt = b.Ring, RingRunning, e.At
+	case RingCounted:
+		s.ring(b.Ring).Counted = b.Clusters
+	case RingConverged:
+		r := s.ring(b.Ring)
+		r.Phase, r.ConvergedAt, r.SoakedAt, r.Checks = RingSoaking, e.At, time.Time{}, nil
+	case SoakRestarted:
+		s.ring(b.Ring).SoakFrom = b.From
+	case RingSoaked:
+		s.ring(b.Ring).SoakedAt = e.At
+	case RingEnded:
+		r := s.ring(b.Ring)
+		r.Phase, r.Reason, r.Failure, r.FinishedAt = b.Phase, b.Reason, b.Failure, e.At
+		if b.Phase == RingFailed && s.Failure == nil {
+			s.Failure = b.Failure
+		}
+	case Approved:
+		s.ring(b.Ring).setApproval(b.Gate, &b.Approval)
+	case ApprovalFell:
+		s.ring(b.Ring).setApproval(b.Gate, nil)
 	default:
 		panic(fmt.Sprintf("orchestrator: event of unknown type %T", e.Body))
 	}
@@ -123,7 +168,7 @@ func (st *StepState) ref() Ref {
 
 func (s *State) observed(f Fact, at time.Time) {
 	for _, st := range s.Steps {
-		if st.Target.Service == f.Service {
+		if s.hears(st, f.Service) {
 			st.observed(f, at)
 		}
 	}
@@ -169,8 +214,10 @@ func (st *StepState) cluster(name rings.ClusterName, at time.Time) *ClusterState
 
 func (s *State) asked(a Action, at time.Time) {
 	a.AskedAt, a.Items = at, slices.Clone(a.Items)
-	for i, item := range a.Items {
-		a.Items[i].Labels = s.step(Ref{a.Ring, item.Service, a.Undo}).shown()
+	if a.Kind != ActVerify {
+		for i, ref := range a.steps() {
+			a.Items[i].Labels = s.step(ref).shown()
+		}
 	}
 	if s.Pending == nil {
 		s.Pending = map[string]Action{}
@@ -178,7 +225,7 @@ func (s *State) asked(a Action, at time.Time) {
 	s.Pending[a.ID] = a
 	s.Actions++
 	if a.Kind == ActNudge {
-		s.step(Ref{a.Ring, a.Items[0].Service, a.Undo}).Nudge = NudgeAsked
+		s.step(a.steps()[0]).Nudge = NudgeAsked
 	}
 }
 
@@ -193,8 +240,31 @@ func (s *State) answered(o Outcome) {
 		r.Claimed = o.Result == OK
 		r.ClaimTries++
 	}
-	for _, item := range a.Items {
-		s.step(Ref{a.Ring, item.Service, a.Undo}).answered(a, item, o)
+	switch a.Kind {
+	case ActCheck:
+		s.sampled(a, o)
+	case ActVerify:
+		s.verifyAnswered(a, o)
+	default:
+		for i, ref := range a.steps() {
+			s.step(ref).answered(a, a.Items[i], o)
+		}
+	}
+}
+
+// verifyAnswered notes what a ring's upstream says.
+func (s *State) verifyAnswered(a Action, o Outcome) {
+	r := s.ring(a.For)
+	if r.Words = o.Words; o.Result != OK {
+		r.Tries++
+		return
+	}
+	r.Tries = 0
+	for _, ref := range a.steps() {
+		st := s.step(ref)
+		if v := o.survey(ref.Service); v != nil && v.agrees(st.To) {
+			st.UpstreamSame = true
+		}
 	}
 }
 
@@ -241,8 +311,11 @@ func (st *StepState) surveyed(v *Survey, asked time.Time, labels []string) {
 }
 
 func (s *State) commanded(c Command) {
-	if c.Kind == CommandCancel && s.Cancel == nil {
+	switch {
+	case c.Kind == CommandCancel && s.Cancel == nil:
 		s.Cancel = &Word{By: c.By, Reason: c.Reason, At: c.At}
+	case c.Kind == CommandSkip:
+		s.skip(c)
 	}
 }
 
@@ -253,8 +326,8 @@ func (s *State) dropped(id string) {
 	if a.Kind != ActPublish {
 		return
 	}
-	for _, item := range a.Items {
-		st := s.step(Ref{a.Ring, item.Service, a.Undo})
+	for _, ref := range a.steps() {
+		st := s.step(ref)
 		st.Pushes, st.Doubt = st.Pushes+1, true
 	}
 }
@@ -267,12 +340,115 @@ func (s *State) driven(at time.Time) {
 		r.Claimed, r.ClaimTries = false, 0
 	}
 	for _, st := range s.Steps {
-		if st.Phase.Ended() {
+		if st.Ring != s.Current {
 			continue
 		}
 		st.Synced = false
 		for _, c := range st.Clusters {
 			c.Seen = nil
+		}
+	}
+}
+
+// jumped times again what was timed by a clock that has moved by itself.
+func (s *State) jumped(at time.Time) {
+	s.DrivenAt = at
+	for id, a := range s.Pending {
+		a.AskedAt = time.Time{} // whether it is newer than something is not known
+		s.Pending[id] = a
+	}
+	for _, r := range s.Rings {
+		if r.Phase == RingSoaking {
+			r.SoakFrom, r.ConvergedAt = at, at
+		}
+	}
+	for _, st := range s.Steps {
+		if s.hears(st, st.Target.Service) {
+			st.jumped(at)
+		}
+	}
+}
+
+func (st *StepState) jumped(at time.Time) {
+	for _, t := range []*time.Time{&st.StartedAt, &st.PublishedAt, &st.TakenUpAt, &st.MovedAt, &st.ReadySince, &st.BundleErrorSince, &st.JobFailedAt} {
+		if !t.IsZero() {
+			*t = at
+		}
+	}
+	st.SurveyedAt = time.Time{}
+	for i, s := range st.Suspicions {
+		if c := st.Clusters[s.Cluster]; c.Suspect.Equal(s.Since) {
+			c.Suspect, st.Suspicions[i].Since = at, at
+		}
+	}
+	for i, t := range st.Trials {
+		if c := st.Clusters[t.Cluster]; c.Trying.Equal(t.Since) {
+			c.Trying, st.Trials[i].Since = at, at
+		}
+	}
+}
+
+// resumed lets the rollout go on. What had failed is tried again, where the
+// ring's policy is to wait for a person's word on that.
+func (s *State) resumed() {
+	s.Pause, s.Phase = nil, Running
+	if s.Rollback != nil {
+		s.Phase = RollingBack
+		return
+	}
+	for _, r := range s.Rings {
+		for _, cs := range r.Checks {
+			cs.Silent = 0
+		}
+	}
+	if r := s.failed(); r != nil && r.Policy.OnFailure == rings.FailurePause {
+		s.retry(r)
+	}
+}
+
+func (s *State) retry(r *RingState) {
+	s.Failure, r.Failure, r.Reason, r.FinishedAt = nil, nil, "", time.Time{}
+	if r.Phase = RingRunning; r.StartedAt.IsZero() {
+		r.Phase = RingWaiting
+	}
+	for _, st := range s.Steps {
+		if st.Ring != r.Name {
+			continue
+		}
+		st.UpstreamSame = false
+		if st.Phase == StepFailed {
+			st.reset()
+		}
+	}
+}
+
+// reset makes a step wait again, as one that has not begun; what it was seen
+// to be is kept.
+func (st *StepState) reset() {
+	st.Phase, st.Failure, st.Reason, st.FinishedAt = StepWaiting, nil, "", time.Time{}
+	st.StartedAt, st.PublishedAt, st.TakenUpAt, st.ReadySince, st.MovedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	st.Survey, st.Nudge, st.Tries, st.Words, st.Hint = nil, NudgeNone, 0, "", ""
+	st.Counts, st.Suspicions, st.Trials = nil, nil, nil
+	for _, c := range st.Clusters {
+		*c = ClusterState{Phase: ClusterWaiting, Since: c.Since, Seen: c.Seen}
+	}
+}
+
+// rollbackStarted adds the steps that take others back; those see what the
+// others have seen.
+func (s *State) rollbackStarted(b RollbackStarted, at time.Time) {
+	s.Rollback, s.Phase = &Rollback{Reason: b.Reason, At: at}, RollingBack
+	first := len(s.Steps)
+	s.addSteps(b.Steps)
+	for _, undo := range s.Steps[first:] {
+		st := s.step(Ref{undo.Ring, undo.Target.Service, false})
+		st.Phase = StepRollingBack
+		if undo.Ring != s.Current {
+			continue
+		}
+		undo.Members, undo.GitRepo, undo.Bundle, undo.Synced = st.Members, st.GitRepo, st.Bundle, st.Synced
+		for name, c := range st.Clusters {
+			undo.cluster(name, at).Seen = c.Seen
 		}
 	}
 }
@@ -294,6 +470,9 @@ func (st *StepState) decided(a Attempt, at time.Time) {
 
 func (st *StepState) published(commit string, at time.Time) {
 	st.Attempt.Commit, st.Phase, st.PublishedAt = commit, StepConverging, at
+	if st.Attempt.Ours && !st.Changed && st.Attempt.From != st.Attempt.Version {
+		st.Changed, st.Was = true, st.Attempt.From
+	}
 }
 
 func (st *StepState) turned(t ClusterTurned, at time.Time) {
@@ -308,12 +487,30 @@ func (st *StepState) turned(t ClusterTurned, at time.Time) {
 	if !t.Suspect.IsZero() && !t.Suspect.Equal(c.Suspect) {
 		st.Suspicions = append(st.Suspicions, Suspicion{t.Cluster, t.Suspect})
 	}
+	st.tried(t, c, at)
 	if c.Phase != t.Phase || t.Expected && !c.Expected {
 		c.Since = at
 	}
 	c.Expected, c.Phase, c.Reason, c.Code, c.Suspect = t.Expected, t.Phase, t.Reason, t.Code, t.Suspect
 	st.dismiss(at)
 	st.noteReady(at, nowReady)
+}
+
+// tried keeps since when the cluster has had its turn without being ready.
+// One that is given up as failed keeps its time, one that cannot be reached
+// begins anew when it is back.
+func (st *StepState) tried(t ClusterTurned, c *ClusterState, at time.Time) {
+	wasReady, isReady := c.Expected && c.Phase == ClusterReady, t.Expected && t.Phase == ClusterReady
+	switch has := t.Phase == ClusterApplying || t.Phase == ClusterNotReady; {
+	case t.Expected && has && c.Trying.IsZero():
+		c.Trying, st.MovedAt = at, at
+		st.Trials = append(st.Trials, Trial{t.Cluster, at})
+	case !has && t.Phase != ClusterFailed:
+		c.Trying = time.Time{}
+	}
+	if wasReady != isReady {
+		st.MovedAt = at
+	}
 }
 
 // dismiss takes away the first suspicions that are over or have come due: a
@@ -326,6 +523,13 @@ func (st *StepState) dismiss(at time.Time) {
 		n = len(st.Suspicions)
 	}
 	st.Suspicions = st.Suspicions[n:]
+	n = slices.IndexFunc(st.Trials, func(s Trial) bool {
+		return st.Clusters[s.Cluster].Trying.Equal(s.Since) && at.Before(s.Since.Add(st.convergeIn()))
+	})
+	if n < 0 {
+		n = len(st.Trials)
+	}
+	st.Trials = st.Trials[n:]
 }
 
 // due reports whether the suspicion has stood for suspectGrace.
@@ -340,21 +544,48 @@ func (st *StepState) count(p ClusterPhase, n int) {
 	}
 }
 
-// noteReady keeps ReadySince: when the last expected cluster became ready, so
-// that the branch is read after that.
+// noteReady keeps ReadySince: when the last expected cluster became ready or
+// was given up, so that the branch is read after that.
 func (st *StepState) noteReady(at time.Time, nowReady bool) {
 	switch {
-	case len(st.Counts) != 1 || st.Counts[ClusterReady] == 0:
+	case st.waiting() > 0 || st.Counts[ClusterReady] == 0:
 		st.ReadySince = time.Time{}
 	case st.ReadySince.IsZero() || nowReady:
 		st.ReadySince = at
 	}
 }
 
+// waiting is the number of expected clusters that are neither ready nor given
+// up.
+func (st *StepState) waiting() int {
+	given := st.Counts[ClusterReady] + st.Counts[ClusterFailed]
+	if st.Policy.OnOffline != rings.OfflineWait {
+		given += st.Counts[ClusterOffline]
+	}
+	return st.expected() - given
+}
+
 func (s *State) stepEnded(b StepEnded, at time.Time) {
 	st := s.step(b.Ref)
 	st.Phase, st.Reason, st.Failure, st.FinishedAt = b.Phase, b.Reason, b.Failure, at
+	if st.Undo {
+		s.undone(st, b)
+		return
+	}
 	if b.Phase == StepFailed && s.Failure == nil {
 		s.Failure = b.Failure
+	}
+}
+
+// undone says of a step how the taking back of it ended.
+func (s *State) undone(undo *StepState, b StepEnded) {
+	st := s.step(Ref{undo.Ring, undo.Target.Service, false})
+	if b.Phase != StepFailed {
+		st.Phase = StepRolledBack
+		return
+	}
+	st.Phase = StepFailed
+	if s.Rollback.Failure == nil {
+		s.Rollback.Failure = b.Failure
 	}
 }

@@ -15,7 +15,7 @@ func converging(tb testing.TB, n int) (*orchestrator.State, time.Time) {
 	tb.Helper()
 	app := &rings.Application{Name: "shop", RingLabel: "ring", Rings: []rings.Ring{{Name: "ring-1"}},
 		Services: []rings.Service{{Name: "db", Repo: "db", Branch: "main", GitRepo: "db"}}, Plan: rings.Plan{"db": {Version: "v2"}}}
-	created, err := orchestrator.New(app, orchestrator.Request{Ring: "ring-1"})
+	created, err := orchestrator.New(app, orchestrator.Request{Rings: []rings.RingName{"ring-1"}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -34,7 +34,9 @@ func converging(tb testing.TB, n int) (*orchestrator.State, time.Time) {
 		o.Action, o.Result = id, orchestrator.OK
 		orchestrator.Step(s, orchestrator.Input{Now: now, Outcomes: []orchestrator.Outcome{o}}, "driver")
 	}
-	orchestrator.Step(s, orchestrator.Input{Now: now, Taken: true, Facts: facts}, "driver")
+	orchestrator.Step(s, orchestrator.Input{Now: now, Taken: true}, "driver")
+	now = now.Add(time.Second)
+	orchestrator.Step(s, orchestrator.Input{Now: now, Facts: facts}, "driver")
 	answer("1-claim", orchestrator.Outcome{})
 	answer("2-survey", orchestrator.Outcome{Surveys: []orchestrator.Survey{v}})
 	v.Version, v.Nonce, v.Tip, v.Commit, v.Lineage = "v2", 2, ours, ours, []string{ours}

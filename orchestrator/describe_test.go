@@ -42,6 +42,39 @@ func describe(e orchestrator.Event) string {
 		return fmt.Sprintf("step %s %s: %s", b.Service, b.Phase, b.Reason) + describeFailure(b.Failure)
 	case orchestrator.Warned:
 		return "warning: " + b.Words
+	case orchestrator.Halted:
+		if b.Halt == nil {
+			return "no halt"
+		}
+		return fmt.Sprintf("halted by %s: %s", b.Halt.By, b.Halt.Reason)
+	case orchestrator.ClockJumped:
+		return "the clock jumped"
+	case orchestrator.RingVerified:
+		return fmt.Sprintf("RING %s upstream verified", b.Ring)
+	case orchestrator.RingStarted:
+		return fmt.Sprintf("RING %s started", b.Ring)
+	case orchestrator.RingCounted:
+		return fmt.Sprintf("RING %s counts %s", b.Ring, b.Clusters)
+	case orchestrator.RingConverged:
+		return fmt.Sprintf("RING %s converged", b.Ring)
+	case orchestrator.SoakRestarted:
+		return fmt.Sprintf("RING %s soak restarted from %s", b.Ring, since(b.From))
+	case orchestrator.RingSoaked:
+		return fmt.Sprintf("RING %s soaked", b.Ring)
+	case orchestrator.RingEnded:
+		return fmt.Sprintf("RING %s %s: %s", b.Ring, b.Phase, b.Reason)
+	case orchestrator.Approved:
+		return fmt.Sprintf("RING %s approved %s by %s", b.Ring, b.Gate, b.Approval.By)
+	case orchestrator.ApprovalFell:
+		return fmt.Sprintf("RING %s approval %s fell: %s", b.Ring, b.Gate, b.Words)
+	case orchestrator.Held:
+		return fmt.Sprintf("PAUSED by %s: %s", b.Word.By, b.Word.Reason)
+	case orchestrator.Resumed:
+		return "RESUMED"
+	case orchestrator.RollbackStarted:
+		return fmt.Sprintf("ROLLING BACK %d steps: %s", len(b.Steps), b.Reason)
+	case orchestrator.RollbackRing:
+		return fmt.Sprintf("ROLLING BACK ring %s", b.Ring)
 	case orchestrator.Ended:
 		return "rollout " + string(b.Phase) + describeFailure(b.Failure)
 	}

@@ -172,7 +172,7 @@ func live(b *testing.B, db *store.DB, app rings.AppName, services int) orchestra
 		b.Fatal(err)
 	}
 	id, err := db.CreateRollout(b.Context(), app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
-		return orchestrator.New(a, orchestrator.Request{Ring: "ring-1"})
+		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{"ring-1"}})
 	}, "ann@example.com", time.Now().UTC())
 	if err != nil {
 		b.Fatal(err)

@@ -132,6 +132,15 @@ type (
 	RingConverged struct {
 		Ring rings.RingName `json:"ring"`
 	}
+	// SoakRestarted: by its clusters' own word the ring was not healthy before.
+	SoakRestarted struct {
+		Ring rings.RingName `json:"ring"`
+		From time.Time      `json:"from"`
+	}
+	// RingSoaked: only the approval after it is missing.
+	RingSoaked struct {
+		Ring rings.RingName `json:"ring"`
+	}
 	// RingEnded: Done, Failed or Skipped.
 	RingEnded struct {
 		Ring    rings.RingName `json:"ring"`
@@ -165,10 +174,6 @@ type (
 	// RollbackRing: from now on facts are about this ring.
 	RollbackRing struct {
 		Ring rings.RingName `json:"ring"`
-	}
-	// RollbackFailed: it stops, and calls for a person.
-	RollbackFailed struct {
-		Failure Failure `json:"failure"`
 	}
 	// Ended: Succeeded, Failed, Cancelled or RolledBack.
 	Ended struct {
@@ -244,7 +249,8 @@ func (Held) body()            {}
 func (Resumed) body()         {}
 func (RollbackStarted) body() {}
 func (RollbackRing) body()    {}
-func (RollbackFailed) body()  {}
+func (SoakRestarted) body()   {}
+func (RingSoaked) body()      {}
 
 // schema is one type of event: its name in the journal, its present version,
 // and how older versions become the present one (index 0 upgrades version 1).
@@ -286,7 +292,8 @@ var schemas = []schema{
 	{name: "resumed", kind: reflect.TypeFor[Resumed]()},
 	{name: "rollback-started", kind: reflect.TypeFor[RollbackStarted]()},
 	{name: "rollback-ring", kind: reflect.TypeFor[RollbackRing]()},
-	{name: "rollback-failed", kind: reflect.TypeFor[RollbackFailed]()},
+	{name: "soak-restarted", kind: reflect.TypeFor[SoakRestarted]()},
+	{name: "ring-soaked", kind: reflect.TypeFor[RingSoaked]()},
 }
 
 // version is the present version of the type: 1 and one more for each upgrade.

@@ -42,6 +42,21 @@ func bodies() []orchestrator.Body {
 		orchestrator.StepEnded{Ref: ref, Phase: orchestrator.StepFailed, Reason: "r", Failure: failure},
 		orchestrator.Warned{Words: "w"},
 		orchestrator.Ended{Phase: orchestrator.Failed, Failure: failure},
+		orchestrator.Halted{Halt: &rings.Halt{App: "shop", By: "ann", Reason: "r", At: epoch, Until: epoch}},
+		orchestrator.ClockJumped{},
+		orchestrator.RingVerified{Ring: "ring-1"},
+		orchestrator.RingStarted{Ring: "ring-1"},
+		orchestrator.RingCounted{Ring: "ring-1", Clusters: []rings.ClusterName{"c1"}},
+		orchestrator.RingConverged{Ring: "ring-1"},
+		orchestrator.SoakRestarted{Ring: "ring-1", From: epoch},
+		orchestrator.RingSoaked{Ring: "ring-1"},
+		orchestrator.RingEnded{Ring: "ring-1", Phase: orchestrator.RingFailed, Reason: "r", Failure: failure},
+		orchestrator.Approved{Ring: "ring-1", Gate: orchestrator.GateBefore, Approval: orchestrator.Approval{Word: orchestrator.Word{By: "ann", Reason: "r", At: epoch}, Content: "c"}},
+		orchestrator.ApprovalFell{Ring: "ring-1", Gate: orchestrator.GateAfter, Words: "w"},
+		orchestrator.Held{Word: orchestrator.Word{By: "ann", Reason: "r", At: epoch}},
+		orchestrator.Resumed{},
+		orchestrator.RollbackStarted{Reason: "r", Steps: []orchestrator.NewStep{{Ring: "ring-1", Undo: true, Observed: true, To: "v1"}}},
+		orchestrator.RollbackRing{Ring: "ring-1"},
 	}
 }
 
@@ -89,10 +104,10 @@ func TestNew_errors(t *testing.T) {
 		req  orchestrator.Request
 		want string
 	}{
-		{"unknown ring", &planned, orchestrator.Request{Ring: "ring-2"}, `ring "ring-2": not found in application "shop"; did you mean "ring-1"?`},
-		{"empty plan", app, orchestrator.Request{Ring: "ring-1"}, `plan of application "shop": it is empty: there is nothing to roll out`},
-		{"not planned", &planned, orchestrator.Request{Ring: "ring-1", Only: []rings.ServiceName{"api"}}, `plan: service "api" has no version in the plan`},
-		{"planned, but no service any more", &removed, orchestrator.Request{Ring: "ring-1"}, `service "gone": not found in application "shop"`},
+		{"unknown ring", &planned, orchestrator.Request{Rings: []rings.RingName{"ring-2"}}, `ring "ring-2": not found in application "shop"; did you mean "ring-1"?`},
+		{"empty plan", app, orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, `plan of application "shop": it is empty: there is nothing to roll out`},
+		{"not planned", &planned, orchestrator.Request{Rings: []rings.RingName{"ring-1"}, Only: []rings.ServiceName{"api"}}, `plan: service "api" has no version in the plan`},
+		{"planned, but no service any more", &removed, orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, `service "gone": not found in application "shop"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -5,40 +5,38 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"rollout/rings"
 )
 
 // Explain says in one line why the rollout stands where it stands, with the
 // numbers, as of now.
 func (s *State) Explain(now time.Time) string {
-	switch {
-	case s.Phase == Succeeded:
+	switch s.Phase {
+	case Succeeded:
 		return s.successWords()
-	case s.Phase == Failed:
+	case Failed:
 		return s.failureWords()
-	case s.Phase == Cancelled:
+	case RolledBack:
+		return "rolled back: " + s.failureWords()
+	case Cancelled:
 		return s.cancelWords()
-	case s.Cancel != nil:
+	}
+	if s.Cancel != nil {
 		return "cancelled; waiting for the answer of a push that is under way"
-	case !s.Rings[0].Claimed:
-		return "waiting for the claim on " + string(s.Rings[0].Name)
 	}
 	var parts []string
-	if s.Failure != nil {
-		parts = append(parts, "nothing new starts: "+s.failureWords())
-	}
-	for _, st := range s.Steps {
-		if !st.Phase.Ended() && st.Phase != StepWaiting {
-			parts = append(parts, string(st.Target.Service)+": "+st.Explain(now))
-		}
+	for _, w := range s.Why(now) {
+		parts = append(parts, w.line(now))
 	}
 	return strings.Join(parts, "; ")
 }
 
 func (s *State) successWords() string {
-	changed := 0
+	changed, all := 0, 0
 	for _, st := range s.Steps {
+		if st.Observed {
+			continue
+		}
+		all++
 		if st.Phase == StepDone && st.Attempt.Ours {
 			changed++
 		}
@@ -46,7 +44,10 @@ func (s *State) successWords() string {
 	if changed == 0 {
 		return "nothing to change"
 	}
-	return fmt.Sprintf("%d of %d services changed on %s", changed, len(s.Steps), s.Rings[0].Name)
+	if len(s.Rings) > 1 {
+		return fmt.Sprintf("%d of %d steps changed on %s", changed, all, joinNames(s.RingNames()))
+	}
+	return fmt.Sprintf("%d of %d services changed on %s", changed, all, s.Rings[0].Name)
 }
 
 func (s *State) failureWords() string {
@@ -73,7 +74,7 @@ func (s *State) cancelWords() string {
 func (st *StepState) Explain(now time.Time) string {
 	switch st.Phase {
 	case StepWaiting:
-		return "waiting for " + joinNames(st.Needs)
+		return "waiting for " + joinNames(slices.Sorted(slices.Values(st.Needs)))
 	case StepSurveying:
 		return st.reading()
 	case StepPublishing:
@@ -99,7 +100,10 @@ func (st *StepState) trouble() string {
 }
 
 func (st *StepState) converging(now time.Time) string {
-	left := "deadline in " + Duration(st.deadline().Sub(now))
+	left := "no deadline"
+	if by := st.deadline(); !by.IsZero() {
+		left = "deadline in " + Duration(by.Sub(now))
+	}
 	switch {
 	case !st.Synced:
 		return "waiting for Fleet's present state"
@@ -107,6 +111,9 @@ func (st *StepState) converging(now time.Time) string {
 		return fmt.Sprintf("waiting for Fleet to take up commit %s%s, %s", short(st.Attempt.Commit), st.fleetWords(), left)
 	case !st.ReadySince.IsZero():
 		return "all clusters are ready, reading the branch once more" + st.trouble()
+	}
+	if st.expected() == 0 {
+		return "waiting to know which clusters count" + st.trouble()
 	}
 	return fmt.Sprintf("waiting for %d of %d clusters: %s, %s", st.expected()-st.Counts[ClusterReady], st.expected(), st.worst(now), left)
 }
@@ -139,11 +146,10 @@ func Duration(d time.Duration) string {
 	return s
 }
 
-func joinNames(names []rings.ServiceName) string {
+func joinNames[T ~string](names []T) string {
 	out := make([]string, len(names))
 	for i, n := range names {
 		out[i] = string(n)
 	}
-	slices.Sort(out)
 	return strings.Join(out, ", ")
 }

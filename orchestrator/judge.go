@@ -37,6 +37,9 @@ func (st *StepState) judge(d *Deployment) verdict {
 	if d == nil || d.Gone {
 		return verdict{phase: ClusterMissing, reason: "Fleet has made no BundleDeployment for it yet"}
 	}
+	if st.Observed {
+		return judgeObserved(d)
+	}
 	if v, bad := st.judgeErrors(d); bad {
 		return v
 	}
@@ -44,6 +47,27 @@ func (st *StepState) judge(d *Deployment) verdict {
 		return v
 	}
 	return st.judgeHealth(d)
+}
+
+// judgeObserved asks no more of a service outside the plan than that what it
+// was last told to run is applied and healthy.
+func judgeObserved(d *Deployment) verdict {
+	unwell := func(reason string) verdict { return verdict{phase: ClusterNotReady, reason: reason} }
+	switch {
+	case d.Deleting:
+		return unwell("its BundleDeployment is being deleted")
+	case d.InstallError != "":
+		return unwell(d.InstallError)
+	case d.DeployError != "":
+		return unwell(d.DeployError)
+	case !d.Applied || !d.Staged:
+		return unwell(wordsOr("its agent has not applied what Fleet wants", d.Words))
+	case !d.Ready:
+		return unwell(wordsOr("not ready", d.Words))
+	case !d.NonModified:
+		return unwell(wordsOr("modified on the cluster", d.Words))
+	}
+	return verdict{phase: ClusterReady}
 }
 
 // judgeErrors looks for errors that can be bound to our deployment by our
@@ -161,8 +185,11 @@ func (st *StepState) alive(d *Deployment) bool {
 
 // expects reports whether the cluster counts for the step, and whether that
 // is known: it is not for a cluster that joined after the survey.
-func (st *StepState) expects(name rings.ClusterName) (expected, known bool) {
+func (s *State) expects(st *StepState, name rings.ClusterName) (expected, known bool) {
 	if !has(st.Members, name) || st.Survey == nil {
+		return false, true
+	}
+	if _, out := s.leftOut(st, name); out {
 		return false, true
 	}
 	if has(st.Survey.Expected, name) {
@@ -170,6 +197,18 @@ func (st *StepState) expects(name rings.ClusterName) (expected, known bool) {
 	}
 	excluded := slices.ContainsFunc(st.Survey.Excluded, func(x Excluded) bool { return x.Cluster == name })
 	return false, excluded
+}
+
+// leftOut says why a cluster of the ring does not count, if a person or the
+// ring's policy leaves it out.
+func (s *State) leftOut(st *StepState, name rings.ClusterName) (why string, out bool) {
+	if w, ok := s.Skips[name]; ok {
+		return w.leftOut(), true
+	}
+	if r := s.ring(st.Ring); r.Counted != nil && !has(r.Counted, name) {
+		return "joined later, left for another rollout", true
+	}
+	return "", false
 }
 
 // has reports whether the sorted list holds the name.

@@ -25,6 +25,7 @@ type letters struct {
 
 // slot names what a fact is about: a later one with the same slot replaces it.
 type slot struct {
+	ring    rings.RingName
 	service rings.ServiceName
 	kind    byte
 	cluster rings.ClusterName
@@ -37,15 +38,15 @@ func newMailbox() *mailbox {
 func slotOf(f Fact) slot {
 	switch {
 	case f.Deployment != nil:
-		return slot{f.Service, 'd', f.Deployment.Cluster}
+		return slot{f.Ring, f.Service, 'd', f.Deployment.Cluster}
 	case f.Bundle != nil:
-		return slot{f.Service, 'b', ""}
+		return slot{f.Ring, f.Service, 'b', ""}
 	case f.GitRepo != nil:
-		return slot{f.Service, 'g', ""}
+		return slot{f.Ring, f.Service, 'g', ""}
 	case f.Members != nil:
-		return slot{f.Service, 'm', ""}
+		return slot{f.Ring, f.Service, 'm', ""}
 	}
-	return slot{f.Service, 's', ""}
+	return slot{f.Ring, f.Service, 's', ""}
 }
 
 // put hands something to the rollout's letters and wakes the Runner.

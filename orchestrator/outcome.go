@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"rollout/rings"
 )
 
 // backoff is how long to wait before the next try of something that could not
@@ -25,7 +27,7 @@ func (t *turn) outcome(o Outcome) {
 	t.emit(Answered{o})
 	switch a.Kind {
 	case ActClaim:
-		t.claimed(o)
+		t.claimed(t.s.ring(a.Ring), o)
 	case ActSurvey:
 		t.each(a, o, t.surveyed)
 	case ActPublish:
@@ -34,35 +36,51 @@ func (t *turn) outcome(o Outcome) {
 		t.each(a, o, t.nudged)
 	case ActHint:
 		t.each(a, o, t.hinted)
+	case ActVerify:
+		t.each(a, o, t.upstreamRead)
 	}
 }
 
 // each calls f for the action's steps that have not ended.
 func (t *turn) each(a Action, o Outcome, f func(*StepState, Item, Outcome)) {
-	for _, item := range a.Items {
-		if st := t.s.step(Ref{a.Ring, item.Service, a.Undo}); !st.Phase.Ended() {
-			f(st, item, o)
+	for i, ref := range a.steps() {
+		st := t.s.step(ref)
+		if !st.Phase.Ended() || t.s.hears(st, ref.Service) {
+			f(st, a.Items[i], o)
 		}
 	}
 }
 
 // claimed acts on the answer about the claim; one that could not be had for
 // now is asked for again.
-func (t *turn) claimed(o Outcome) {
+func (t *turn) claimed(r *RingState, o Outcome) {
 	f := Failure{Code: o.Code, Words: o.Words, Hint: o.Hint}
 	switch {
 	case o.Result == OK && o.Words != "":
 		t.emit(Warned{Words: o.Words})
 	case o.Result == Refused:
 		t.end(Failed, &f)
-	case o.Result != OK && t.now.Sub(t.s.DrivenAt) > t.s.Steps[0].uptake():
+	case o.Result != OK && !t.now.Before(t.claimBy(r)):
 		f.Code, f.Words = CodeUnreach, "the claim on the ring could not be taken: "+o.Words
 		t.end(Failed, &f)
 	}
 }
 
+// claimBy is until when the claim on the ring must have been taken.
+func (t *turn) claimBy(r *RingState) time.Time {
+	uptake := r.Policy.Uptake
+	if uptake == 0 {
+		uptake = rings.DefaultUptake
+	}
+	return later(r.StartedAt, t.s.DrivenAt).Add(uptake)
+}
+
 func (t *turn) surveyed(st *StepState, _ Item, o Outcome) {
 	t.all[st] = true
+	if o.Result == Refused && st.Phase == StepDone {
+		t.failRing(t.s.ring(st.Ring), Failure{Code: o.Code, Service: st.Target.Service, Words: o.Words, Hint: o.Hint})
+		return
+	}
 	if o.Result == Refused {
 		t.fail(st, Failure{Code: o.Code, Words: o.Words, Hint: o.Hint})
 	}
@@ -89,7 +107,7 @@ func (t *turn) hinted(st *StepState, item Item, o Outcome) {
 	if o.Result == Refused || o.Result == OK || !st.TakenUpAt.IsZero() {
 		return
 	}
-	t.ask(Action{Kind: ActHint, Ring: st.Ring, Items: []Item{item}, Commit: st.Survey.Tip, Reason: "again: " + o.Words, After: t.now.Add(5 * time.Second)})
+	t.request(Action{Kind: ActHint, Ring: st.Ring, Undo: st.Undo, Items: []Item{item}, Commit: st.Survey.Tip, Reason: "again: " + o.Words, After: t.now.Add(5 * time.Second)})
 }
 
 func (t *turn) nudged(st *StepState, _ Item, o Outcome) {

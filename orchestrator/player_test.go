@@ -54,7 +54,7 @@ func newPlayer(t *testing.T, w *world, c orchestrator.Created) *player {
 func (p *player) restart() {
 	p.s = orchestrator.Fold(nil, p.decoded())
 	p.life, p.bornAt = p.life+1, p.w.now
-	p.watch, p.begun, p.answers, p.wake, p.taken = p.w.watch(), map[string]bool{}, nil, time.Time{}, true
+	p.watch, p.begun, p.answers, p.wake, p.taken = nil, map[string]bool{}, nil, time.Time{}, true
 }
 
 // decoded is the journal as it comes back from the disk.
@@ -88,9 +88,27 @@ func (p *player) play(until time.Time, stop func() bool) {
 
 func (p *player) ended() bool { return p.s.Phase.Ended() }
 
-// turn is one turn of a Runner's loop: read, step, store, act.
+// turn is a turn of a Runner's loop, and another one when it has begun to
+// watch.
 func (p *player) turn() {
-	in := orchestrator.Input{Now: p.w.now, Taken: p.taken, Facts: p.facts(p.watch.news()), Outcomes: p.answers, Commands: p.commands}
+	p.once()
+	if _, watched := p.s.Watched(); watched && p.watch == nil && !p.taken {
+		p.watch = p.w.watch()
+		p.once()
+	}
+}
+
+// seen is what the watch says.
+func (p *player) seen() []orchestrator.Fact {
+	if p.watch == nil {
+		return nil
+	}
+	return p.facts(p.watch.news())
+}
+
+// once is read, step, store, act.
+func (p *player) once() {
+	in := orchestrator.Input{Now: p.w.now, Taken: p.taken, Facts: p.seen(), Outcomes: p.answers, Commands: p.commands}
 	due := !p.wake.IsZero() && !p.wake.After(p.w.now)
 	if !due && !in.Taken && len(in.Facts)+len(in.Outcomes)+len(in.Commands) == 0 {
 		return

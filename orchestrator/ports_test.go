@@ -178,7 +178,7 @@ func shop(t *testing.T, now time.Time) (*world, orchestrator.Created) {
 	}
 	w.clusters["c1"], w.clusters["c2"] = &cluster{ring: "ring-1"}, &cluster{ring: "ring-1"}
 	w.settle(24 * time.Hour)
-	created, err := orchestrator.New(app, orchestrator.Request{Ring: "ring-1"})
+	created, err := orchestrator.New(app, orchestrator.Request{Rings: []rings.RingName{"ring-1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

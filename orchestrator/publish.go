@@ -11,11 +11,16 @@ import (
 // decide turns a survey into an attempt: what version and nonce are to be
 // written, or that nothing need be. It happens once per attempt.
 func (t *turn) decide(st *StepState) {
-	if t.s.Failure != nil {
+	if t.stopped(st.Undo) {
 		t.emit(StepHeld{st.ref()})
 		return
 	}
 	if t.overdue(st) || st.Survey == nil || !st.Synced {
+		return
+	}
+	r := t.s.ring(st.Ring)
+	if len(st.Members) == 0 && !r.Named && !st.Undo && !t.begun(r) {
+		t.skipRing(r, "it has no clusters")
 		return
 	}
 	if len(st.Members) == 0 {
@@ -24,6 +29,11 @@ func (t *turn) decide(st *StepState) {
 	}
 	if len(st.Survey.Expected) == 0 {
 		t.done(st, StepSkipped, "not deployed on "+string(st.Ring))
+		return
+	}
+	if st.Observed {
+		t.emit(AttemptDecided{Ref: st.ref(), Attempt: Attempt{Number: 1, Version: st.Survey.Version, From: st.Survey.Version, Commit: st.Survey.Commit}})
+		t.all[st] = true
 		return
 	}
 	if f, refused := t.refuse(st); refused {
@@ -35,8 +45,15 @@ func (t *turn) decide(st *StepState) {
 	}
 	t.emit(AttemptDecided{Ref: st.ref(), Attempt: Attempt{
 		Number: st.Attempt.Number + 1, Version: st.To, From: st.Survey.Version,
-		Nonce: st.nextNonce(), Base: st.Survey.Tip, Ours: true,
+		Nonce: t.s.nextNonce(st), Base: st.Survey.Tip, Ours: true,
 	}})
+}
+
+// begun reports whether a step of the ring has come further than to look.
+func (t *turn) begun(r *RingState) bool {
+	return slices.ContainsFunc(t.s.Steps, func(st *StepState) bool {
+		return st.Ring == r.Name && st.Attempt.Number > 0
+	})
 }
 
 // refuse looks for what must not be overwritten or ignored.
@@ -47,7 +64,10 @@ func (t *turn) refuse(st *StepState) (Failure, bool) {
 				Words: fmt.Sprintf("cluster %q of %s runs it, but would not get the change: %s", x.Cluster, st.Ring, x.Why)}, true
 		}
 	}
-	if v, foreign := st.foreignVersion(); foreign && !t.s.Options.Override {
+	if st.To == "" {
+		return Failure{Code: CodeRollback, Words: fmt.Sprintf("the clusters of %s ran different versions of %s before, which cannot be restored by one entry", st.Ring, st.Target.Service)}, true
+	}
+	if v, foreign := st.foreignVersion(); foreign && (st.Undo || !t.s.Options.Override) {
 		return Failure{Code: CodeManual,
 			Words: fmt.Sprintf("%s says %s for %s, last recorded here is %s: commit %s by %s",
 				st.Target.file(), v, st.Ring, st.Known.Version, short(st.Survey.Commit), st.Survey.Author),
@@ -128,8 +148,13 @@ func (st *StepState) jobFailed() bool {
 // nextNonce is larger than every nonce that was ever seen of the service: in
 // the file, on its BundleDeployments, in this store. Unique across rings,
 // reverts and lost stores; it is only ever compared with ==.
-func (st *StepState) nextNonce() int64 {
-	n := max(st.Survey.MaxNonce, st.Floor, st.Attempt.Nonce)
+func (s *State) nextNonce(st *StepState) int64 {
+	n := max(st.Survey.MaxNonce, st.Floor)
+	for _, other := range s.Steps {
+		if other.Target.Service == st.Target.Service {
+			n = max(n, other.Attempt.Nonce)
+		}
+	}
 	if st.Bundle != nil {
 		n = max(n, st.Bundle.MaxNonce)
 	}
@@ -146,10 +171,10 @@ func (t *turn) publishing(st *StepState) {
 	if st.arrived() {
 		t.emit(Published{Ref: st.ref(), Commit: st.Survey.Commit})
 		t.all[st] = true
-		t.ask(Action{Kind: ActHint, Ring: st.Ring, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
+		t.request(Action{Kind: ActHint, Ring: st.Ring, Undo: st.Undo, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
 		return
 	}
-	if t.s.Failure != nil && !st.Doubt && !t.isPending(st, ActPublish) {
+	if t.stopped(st.Undo) && !st.Doubt && !t.isPending(st, ActPublish) {
 		t.emit(StepHeld{st.ref()})
 		return
 	}
@@ -211,7 +236,7 @@ func (st *StepState) convergeIn() time.Duration {
 // item is what a survey or publish asks for the step.
 func (t *turn) item(st *StepState) Item {
 	i := Item{Service: st.Target.Service}
-	if st.Phase == StepPublishing || st.Phase == StepConverging {
+	if !st.Observed && (st.Phase == StepPublishing || st.Phase == StepConverging || st.Phase == StepDone) {
 		a := st.Attempt
 		i.Version, i.Nonce, i.From, i.Base, i.Commit = a.Version, a.Nonce, a.From, a.Base, a.Commit
 	}
@@ -237,6 +262,10 @@ func (t *turn) wantsSurvey(st *StepState) (string, bool) {
 		return "did the push arrive?", st.Doubt && !t.isPending(st, ActPublish)
 	case StepConverging:
 		return t.wantsLook(st)
+	case StepDone:
+		if t.s.ring(st.Ring).Phase == RingSoaking && st.Attempt.Commit != "" && !st.Observed {
+			return t.wantsLook(st)
+		}
 	}
 	return "", false
 }
@@ -245,7 +274,7 @@ func (t *turn) wantsSurvey(st *StepState) (string, bool) {
 // steps of one repository. It waits for steps that are still being decided.
 func (t *turn) askPublishes() {
 	t.askGroups(ActPublish, func(st *StepState) (string, bool) {
-		due := st.Phase == StepPublishing && t.s.ring(st.Ring).Claimed && !st.Doubt && !t.deciding(st) &&
+		due := st.Phase == StepPublishing && st.Ring == t.s.Current && t.s.ring(st.Ring).Claimed && !st.Doubt && !t.deciding(st) &&
 			!t.isPending(st, ActSurvey) && !t.isPending(st, ActPublish)
 		return "the attempt is recorded", due
 	})
@@ -255,7 +284,7 @@ func (t *turn) askPublishes() {
 // decided.
 func (t *turn) deciding(st *StepState) bool {
 	return slices.ContainsFunc(t.s.Steps, func(o *StepState) bool {
-		return o.Phase == StepSurveying && o.repository() == st.repository()
+		return o.Phase == StepSurveying && o.repository() == st.repository() && !o.Observed
 	})
 }
 
@@ -275,16 +304,26 @@ func (t *turn) askGroups(kind ActionKind, wants func(*StepState) (string, bool))
 		}
 		a := grouped[st.repository()]
 		if a == nil {
-			a = &Action{Kind: kind, Ring: st.Ring, Reason: why}
+			a = &Action{Kind: kind, Ring: st.Ring, Undo: st.Undo, Reason: why}
+			if kind == ActVerify {
+				r := t.s.ring(st.Ring)
+				a.Ring, a.For = t.s.upstream(r), st.Ring
+				if r.Tries > 0 {
+					a.After = t.now.Add(backoff(r.Tries))
+				}
+			}
 			grouped[st.repository()], order = a, append(order, a)
 		}
 		a.Items = append(a.Items, t.item(st))
+		if kind == ActVerify {
+			continue
+		}
 		if tries := st.tries(kind); tries > 0 {
 			a.After = later(a.After, t.now.Add(backoff(tries)))
 		}
 	}
 	for _, a := range order {
-		t.ask(*a)
+		t.request(*a)
 	}
 }
 

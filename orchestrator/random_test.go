@@ -116,7 +116,7 @@ func (c *chaos) build(t *testing.T) orchestrator.Created {
 		c.w.clusters[rings.ClusterName(fmt.Sprintf("c%d", i))] = &cluster{ring: "ring-1"}
 	}
 	c.w.settle(24 * time.Hour)
-	created, err := orchestrator.New(c.app, orchestrator.Request{Ring: "ring-1", Options: orchestrator.Options{Redeploy: c.IntN(8) == 0, Override: c.IntN(8) == 0}})
+	created, err := orchestrator.New(c.app, orchestrator.Request{Rings: []rings.RingName{"ring-1"}, Options: orchestrator.Options{Redeploy: c.IntN(8) == 0, Override: c.IntN(8) == 0}})
 	if err != nil {
 		t.Fatal(err)
 	}

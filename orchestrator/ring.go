@@ -77,7 +77,10 @@ type RingState struct {
 	ConvergedAt time.Time `json:"convergedAt,omitzero"` // all steps were done
 	// SoakFrom is the earliest that the soak may count from: it is moved when
 	// the clock jumped, or something happened while nobody watched.
-	SoakFrom   time.Time `json:"soakFrom,omitzero"`
+	SoakFrom time.Time `json:"soakFrom,omitzero"`
+	// SoakedAt is when soak and checks had passed, and only approval was
+	// missing.
+	SoakedAt   time.Time `json:"soakedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
 }
 

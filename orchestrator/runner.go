@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"rollout/rings"
 )
 
 const (
@@ -36,6 +38,7 @@ type Runner struct {
 	Publisher Publisher
 	Fleet     Fleet
 	Claim     Claim
+	Checker   Checker
 	Clock     Clock
 	Driver    Driver
 	Log       *slog.Logger // nil: nothing is logged
@@ -52,17 +55,22 @@ type Runner struct {
 	errs    map[ID]error
 	queues  map[[2]string]*sync.Mutex
 	workers sync.WaitGroup
+	last    time.Time // of the last round, with its monotonic reading
+	retried time.Time // when what could not be driven was last tried again
 }
 
 // driven is one rollout that this Runner holds the lease of.
 type driven struct {
-	state  *State
-	lease  Lease
-	stop   context.CancelFunc // ends its watch and its actions
-	ctx    context.Context
-	wake   time.Time
-	begun  map[string]bool // actions that are running
-	unread bool            // its commands must be looked at
+	state *State
+	lease Lease
+	stop  context.CancelFunc // ends its watch and its actions
+	ctx   context.Context
+	// watching is the ring that is watched, "" for none; blind ends the watch.
+	watching rings.RingName
+	blind    context.CancelFunc
+	wake     time.Time
+	begun    map[string]bool // actions that are running
+	unread   bool            // its commands must be looked at
 }
 
 // Until says when Drive ends.
@@ -99,6 +107,7 @@ func (r *Runner) Drive(ctx context.Context, until Until, ids ...ID) error {
 
 func (r *Runner) reset() {
 	r.mail, r.driven, r.unsaved = newMailbox(), map[ID]*driven{}, nil
+	r.last, r.retried = time.Time{}, r.Clock.Now()
 	r.look, r.errs, r.queues = true, map[ID]error{}, map[[2]string]*sync.Mutex{}
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
@@ -118,21 +127,28 @@ func (r *Runner) takeUp(ctx context.Context, id ID) error {
 	d := &driven{state: state, lease: lease, begun: map[string]bool{}, unread: true}
 	d.ctx, d.stop = context.WithCancel(ctx)
 	r.driven[id] = d
-	r.mail.put(id, func(l *letters) { l.input.Taken = true })
-	if !state.Phase.Ended() {
-		r.watch(d)
-	}
+	d.blind = func() {}
+	behind := r.Clock.Now().Before(state.At.Add(-clockSlack)) // the journal is ahead of this clock
+	r.mail.put(id, func(l *letters) { l.input.Taken, l.input.Jumped = true, behind })
+	r.watch(d)
 	return nil
 }
 
-// watch sends the facts about a rollout's services to the mailbox until the
-// rollout is let go.
+// watch sends the facts about a rollout's ring under way to the mailbox, until
+// another ring is or the rollout is let go.
 func (r *Runner) watch(d *driven) {
-	w := Watch{Scope: d.state.Scope, Ring: d.state.Rings[0].Name}
-	for _, st := range d.state.Steps {
-		w.Targets = append(w.Targets, st.Target)
+	w, ok := d.state.Watched()
+	if w.Ring == d.watching {
+		return
 	}
-	id, ctx := d.state.ID, d.ctx
+	d.blind()
+	d.watching, d.blind = w.Ring, func() {}
+	if !ok {
+		return
+	}
+	id := d.state.ID
+	ctx, blind := context.WithCancel(d.ctx)
+	d.blind = blind
 	r.workers.Go(func() {
 		err := r.Fleet.Watch(ctx, w, func(facts []Fact) { r.mail.facts(id, facts) })
 		if err != nil && ctx.Err() == nil {
@@ -160,6 +176,7 @@ func (r *Runner) loop(ctx context.Context, until Until) error {
 			r.unread()
 		case <-renew.c:
 			r.look = true // a lease of another driver may have run out
+			r.forgive()
 			renew = r.after(renewEvery)
 			r.renew(ctx)
 		}
@@ -179,6 +196,16 @@ type alarm struct {
 func (r *Runner) after(d time.Duration) alarm {
 	c, stop := r.Clock.After(d)
 	return alarm{c, stop}
+}
+
+// forgiveEvery is how long a rollout that could not be driven rests.
+const forgiveEvery = time.Minute
+
+// forgive has a Runner without an end try again what it could not drive.
+func (r *Runner) forgive() {
+	if now := r.Clock.Now(); r.until == Forever && now.Sub(r.retried) >= forgiveEvery {
+		r.retried, r.errs = now, map[ID]error{}
+	}
 }
 
 // timer is set for the earliest moment at which a rollout wants to be asked.
@@ -277,6 +304,7 @@ func (r *Runner) err() error {
 func (r *Runner) stepAll(ctx context.Context) {
 	mail := r.mail.take()
 	now := r.Clock.Now()
+	jumped := r.jumped(now)
 	for id, d := range r.driven {
 		l := mail[id]
 		if l == nil {
@@ -287,25 +315,42 @@ func (r *Runner) stepAll(ctx context.Context) {
 			continue
 		}
 		r.readCommands(ctx, d, l)
+		l.input.Jumped = l.input.Jumped || jumped
 		due := !d.wake.IsZero() && !d.wake.After(now)
-		if due || l.input.Taken || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
+		if due || jumped || l.input.Taken || l.input.Halt != nil || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
 			r.step(d, l.input, now)
 		}
 	}
 }
 
-// readCommands adds the commands that wait in the store. When they cannot be
-// read now, the next round tries again.
+// clockSlack is how far the wall clock may be corrected without notice.
+const clockSlack = 2 * time.Second
+
+// jumped reports whether the wall clock moved by itself since the last round:
+// otherwise than the monotonic one. A machine that slept looks like that, too.
+func (r *Runner) jumped(now time.Time) bool {
+	last := r.last
+	r.last = now
+	if last.IsZero() {
+		return false
+	}
+	off := now.Round(0).Sub(last.Round(0)) - now.Sub(last)
+	return off.Abs() > clockSlack
+}
+
+// readCommands adds what waits in the store: the commands, and whether the
+// line is stopped. When they cannot be read now, the next round tries again.
 func (r *Runner) readCommands(ctx context.Context, d *driven, l *letters) {
 	if !d.unread {
 		return
 	}
 	commands, err := r.Store.Commands(ctx, d.state.ID)
-	if err != nil {
+	halt, err2 := r.Store.Halted(ctx, d.state.Scope.App, r.Clock.Now())
+	if err := errors.Join(err, err2); err != nil {
 		r.Log.Warn("the commands cannot be read, trying again", "rollout", d.state.ID, "err", err)
 		return
 	}
-	d.unread, l.input.Commands = false, commands
+	d.unread, l.input.Commands, l.input.Halt = false, commands, &Halted{halt}
 }
 
 func (r *Runner) step(d *driven, in Input, now time.Time) {
@@ -378,6 +423,7 @@ func (r *Runner) saved(b Batch) {
 		r.release(d)
 		return
 	}
+	r.watch(d)
 	for _, a := range d.state.Pending {
 		if !d.begun[a.ID] {
 			d.begun[a.ID] = true
@@ -414,8 +460,10 @@ func (r *Runner) release(d *driven) {
 	delete(r.driven, d.state.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := r.Claim.Release(ctx, d.state.Scope, d.state.Rings[0].Name); err != nil {
-		r.Log.Warn("the claim stays until it runs out", "rollout", d.state.ID, "err", err)
+	for _, ring := range d.state.RingNames() {
+		if err := r.Claim.Release(ctx, d.state.Scope, ring); err != nil {
+			r.Log.Warn("the claim stays until it runs out", "rollout", d.state.ID, "ring", ring, "err", err)
+		}
 	}
 	r.free(d)
 }

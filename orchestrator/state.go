@@ -132,6 +132,22 @@ func (s *State) RingNames() []rings.RingName {
 	return out
 }
 
+// Watched says what is to be watched now; false when nothing is, because the
+// rollout has ended or no ring is under way.
+func (s *State) Watched() (Watch, bool) {
+	r := s.ring(s.Current)
+	if s.Phase.Ended() || r == nil || r.Phase.Ended() && s.Rollback == nil {
+		return Watch{}, false
+	}
+	w := Watch{Scope: s.Scope, Ring: r.Name}
+	for _, st := range s.Steps {
+		if st.Ring == r.Name && !st.Undo {
+			w.Targets = append(w.Targets, st.Target)
+		}
+	}
+	return w, true
+}
+
 // Word is what a person said of a rollout, or what it did by itself.
 type Word struct {
 	By     string    `json:"by"`
@@ -141,8 +157,9 @@ type Word struct {
 
 // Rollback is the taking back of what the rollout changed.
 type Rollback struct {
-	Reason string    `json:"reason"`
-	At     time.Time `json:"at"`
+	Reason string         `json:"reason"`
+	At     time.Time      `json:"at"`
+	Ring   rings.RingName `json:"ring,omitempty"` // the ring under way; "" before the first
 	// Failure is why it stopped; a person is needed then.
 	Failure *Failure `json:"failure,omitempty"`
 }
@@ -183,6 +200,13 @@ type StepState struct {
 	Phase    StepPhase     `json:"phase"`
 	Failure  *Failure      `json:"failure,omitempty"`
 	Reason   string        `json:"reason,omitempty"` // why Done, Failed or Skipped
+	Skip     *Word         `json:"skip,omitempty"`   // a person wants it left out
+	// UpstreamSame: the ring's upstream still says To.
+	UpstreamSame bool `json:"upstreamSame,omitempty"`
+	// Changed: an attempt put another version on the branch; Was is the one
+	// before the first of them, "" when the clusters had several.
+	Changed bool          `json:"changed,omitempty"`
+	Was     rings.Version `json:"was,omitempty"`
 
 	Attempt Attempt `json:"attempt,omitzero"`
 	// Survey is the last one that was answered, SurveyedAt when it was asked

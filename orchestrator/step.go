@@ -8,6 +8,11 @@ import (
 	"rollout/rings"
 )
 
+// Engine is the version of what Step decides: it is raised with every change
+// after which the same inputs lead to other events, so that [Replay] knows
+// which rollouts it must come to the same decisions for.
+const Engine = 2
+
 // Input is what a Step is asked about: facts, outcomes and commands that came
 // since the last one, in the order they came, and the time. All may be empty:
 // then only the time has passed.
@@ -20,9 +25,9 @@ type Input struct {
 	Jumped bool
 	// Halt is what the store says of a halt; nil when it was not asked.
 	Halt     *Halted
-	Facts    []Fact
-	Outcomes []Outcome
 	Commands []Command
+	Outcomes []Outcome
+	Facts    []Fact
 }
 
 // Decision is what a Step decided.
@@ -43,17 +48,29 @@ type Decision struct {
 // s must be thrown away and read again. The driver's name is the events'
 // actor, where no person is.
 //
-// A step of a ring goes Waiting, Surveying (what does the branch say, what do
-// the clusters run?), Publishing (the attempt is recorded, then pushed),
-// Converging, Done. Each has one function here that looks at the level of
-// things and not at what just came in, so that asking twice changes nothing.
+// The rings go one after the other: Waiting for their gates, Running, Soaking,
+// Done. A step of the ring under way goes Waiting, Surveying (what does the
+// branch say, what do the clusters run?), Publishing (the attempt is recorded,
+// then pushed), Converging, Done. Each phase has one function that looks at the
+// level of things and not at what just came in, so that asking twice changes
+// nothing.
 func Step(s *State, in Input, driver string) Decision {
-	t := &turn{s: s, now: in.Now, actor: driver, dirty: map[*StepState]map[rings.ClusterName]bool{}, all: map[*StepState]bool{}}
+	t := &turn{s: s, now: moment(s, in.Now), actor: driver, dirty: map[*StepState]map[rings.ClusterName]bool{}, all: map[*StepState]bool{}}
 	t.take(in)
 	if !s.Phase.Ended() {
 		t.advance()
 	}
 	return Decision{Events: t.events, Actions: t.actions(), Wake: t.wake()}
+}
+
+// moment is the time of the turn. Two turns never share one, so that the
+// journal shows which events were decided together.
+func moment(s *State, now time.Time) time.Time {
+	now = now.Round(0).UTC()
+	if now.Equal(s.At) {
+		return now.Add(1)
+	}
+	return now
 }
 
 // turn is one Step under way.
@@ -98,8 +115,15 @@ func (t *turn) take(in Input) {
 	if in.Taken {
 		t.taken()
 	}
+	if in.Jumped {
+		t.emit(ClockJumped{})
+		t.judgeAll()
+	}
+	if in.Halt != nil && t.newHalt(in.Halt.Halt) {
+		t.emit(*in.Halt)
+	}
 	for _, c := range in.Commands {
-		t.emitBy(c.By, Commanded{c})
+		t.command(c)
 	}
 	for _, o := range in.Outcomes {
 		t.outcome(o)
@@ -111,10 +135,20 @@ func (t *turn) take(in Input) {
 	}
 }
 
+// newHalt reports whether what the store says of a halt is news. One that ran
+// out by itself is not.
+func (t *turn) newHalt(is *rings.Halt) bool {
+	was := t.s.Halt
+	if was == nil || is == nil {
+		return was != is && (is != nil || was.Stands(t.now))
+	}
+	return *was != *is
+}
+
 // taken begins a new driver's part. A push that the last one left behind is
 // not repeated blindly: it is given up, and the branch is looked at first.
 func (t *turn) taken() {
-	t.emit(Driven{})
+	t.emit(Driven{Engine: Engine})
 	for _, id := range t.pendingIDs() {
 		if k := t.s.Pending[id].Kind; k == ActPublish || k == ActClaim {
 			t.emit(Dropped{Action: id})
@@ -122,14 +156,28 @@ func (t *turn) taken() {
 	}
 }
 
+// fact takes a fact about the ring under way in, once for each step that it is
+// news for: a service may have one that goes forward and one that takes it back.
 func (t *turn) fact(f Fact) {
+	if f.Ring != "" && f.Ring != t.s.Current {
+		return
+	}
 	for _, st := range t.s.Steps {
-		if st.Target.Service == f.Service && !st.Phase.Ended() && st.news(f) {
+		if t.s.hears(st, f.Service) && st.news(f) {
 			t.emit(Observed{f})
 			t.mark(st, f)
 			return
 		}
 	}
+}
+
+// hears reports whether facts about the service are about the step: it is of
+// the ring under way and still of interest.
+func (s *State) hears(st *StepState, service rings.ServiceName) bool {
+	if st.Target.Service != service || st.Ring != s.Current {
+		return false
+	}
+	return !st.Phase.Ended() || st.Phase == StepDone && !st.Undo && s.ring(st.Ring).lingers()
 }
 
 // mark remembers what must be judged again because of the fact.
@@ -145,6 +193,15 @@ func (t *turn) mark(st *StepState, f Fact) {
 	}
 }
 
+// judgeAll makes this turn judge every cluster of the ring under way again.
+func (t *turn) judgeAll() {
+	for _, st := range t.s.Steps {
+		if st.Ring == t.s.Current {
+			t.all[st] = true
+		}
+	}
+}
+
 // news reports whether the fact says something that the step does not know.
 func (st *StepState) news(f Fact) bool {
 	switch {
@@ -153,10 +210,7 @@ func (st *StepState) news(f Fact) bool {
 		if c == nil || c.Seen == nil {
 			return true
 		}
-		was, is := *c.Seen, *f.Deployment
-		heard := st.alive(&was) != st.alive(&is)
-		was.Heard, is.Heard = time.Time{}, time.Time{}
-		return was != is || heard
+		return st.newDeployment(*c.Seen, *f.Deployment)
 	case f.Bundle != nil:
 		return st.Bundle == nil || *st.Bundle != *f.Bundle
 	case f.GitRepo != nil:
@@ -167,37 +221,78 @@ func (st *StepState) news(f Fact) bool {
 	return f.Synced && !st.Synced
 }
 
+// newDeployment compares what was and what is. That an agent was heard again
+// is news when it was not alive before, or when the soak waits for it.
+func (st *StepState) newDeployment(was, is Deployment) bool {
+	heard := st.alive(&was) != st.alive(&is) || st.Phase == StepDone && is.Heard.After(st.soakUntil()) && !was.Heard.After(st.soakUntil())
+	was.Heard, is.Heard = time.Time{}, time.Time{}
+	return was != is || heard
+}
+
 // advance moves the rollout as far as it can go now.
 func (t *turn) advance() {
-	switch {
-	case t.s.Cancel != nil:
+	if h := t.s.Halt; h != nil && !h.Stands(t.now) {
+		t.emit(Halted{})
+	}
+	if t.s.Cancel != nil {
 		t.cancel()
-	case t.s.Phase == Pending:
+		return
+	}
+	if t.s.Phase == Pending {
 		t.emit(Started{})
-		t.claim()
-	default:
-		t.claim()
-		t.steps()
+	}
+	for before := -1; before != len(t.events) && !t.s.Phase.Ended(); {
+		before = len(t.events) // what one step or ring does is news for the others
+		t.moveRings()
+		t.moveSteps()
 		t.finish()
+	}
+	if !t.s.Phase.Ended() {
+		t.ask()
 	}
 }
 
-// claim asks for the ring's claim when this driver does not hold it.
-func (t *turn) claim() {
-	ring := t.s.Rings[0]
-	if ring.Claimed {
+// ask makes pending what is wanted of the outside. What several steps want
+// from one repository at the same time is asked for together, so that they
+// share a commit.
+func (t *turn) ask() {
+	t.askClaim()
+	t.askVerify()
+	t.askSurveys()
+	t.askPublishes()
+	t.askChecks()
+}
+
+// stopped reports whether nothing new may start: a person or a failure said so
+// (invariant 4). What takes back is not stopped by the failure that it follows.
+func (t *turn) stopped(undo bool) bool {
+	s := t.s
+	if s.Pause != nil || s.Halt != nil {
+		return true
+	}
+	if undo {
+		return s.Rollback.Failure != nil
+	}
+	return s.Failure != nil
+}
+
+// askClaim asks for the claim on the ring under way when this driver does not
+// hold it.
+func (t *turn) askClaim() {
+	r := t.s.ring(t.s.Current)
+	if r == nil || r.Claimed || r.Phase.Ended() && t.s.Rollback == nil {
 		return
 	}
 	for _, a := range t.s.Pending {
-		if a.Kind == ActClaim {
+		if a.Kind == ActClaim && a.Ring == r.Name {
 			return
 		}
 	}
-	a := Action{Kind: ActClaim, Ring: ring.Name, Reason: "no other store may roll out on the same ring"}
-	if ring.ClaimTries > 0 {
-		a.After = t.now.Add(backoff(ring.ClaimTries))
+	a := Action{Kind: ActClaim, Ring: r.Name, Reason: "no other store may roll out on the same ring"}
+	if r.ClaimTries > 0 {
+		a.After = t.now.Add(backoff(r.ClaimTries))
 	}
-	t.ask(a)
+	t.request(a)
 }
 
 // cancel ends the rollout as soon as no push of this driver is under way: its
@@ -227,26 +322,25 @@ func (t *turn) pendingIDs() []string {
 	return ids
 }
 
-// ask makes an action pending.
-func (t *turn) ask(a Action) {
+// request makes an action pending.
+func (t *turn) request(a Action) {
 	a.ID = fmt.Sprintf("%d-%s", t.s.Actions+1, a.Kind)
 	t.emit(Asked{a})
 }
 
-// steps lets every step move. What several steps want from one repository at
-// the same time is asked for together, so that they share a commit.
-func (t *turn) steps() {
-	for before := -1; before != len(t.events); {
-		before = len(t.events) // a failure is news for the steps before it, too
-		for _, st := range t.s.Steps {
+// moveSteps lets every step of the ring under way move.
+func (t *turn) moveSteps() {
+	for _, st := range t.s.Steps {
+		if st.Ring == t.s.Current && !st.Phase.Ended() {
 			t.moveStep(st)
 		}
 	}
-	t.askSurveys()
-	t.askPublishes()
 }
 
 func (t *turn) moveStep(st *StepState) {
+	if st.Skip != nil && !t.isPending(st, ActPublish) {
+		t.done(st, StepSkipped, st.Skip.leftOut())
+	}
 	if st.Phase == StepWaiting {
 		t.start(st)
 	}
@@ -262,9 +356,13 @@ func (t *turn) moveStep(st *StepState) {
 }
 
 // start begins a step when all that it needs is done (invariant 1), and
-// nothing has failed (invariant 4).
+// nothing has failed or is held (invariant 4). What only looks needs no claim.
 func (t *turn) start(st *StepState) {
-	if !t.s.ring(st.Ring).Claimed || t.s.Failure != nil {
+	r := t.s.ring(st.Ring)
+	if t.stopped(st.Undo) || !r.Claimed && !st.Observed {
+		return
+	}
+	if st.Undo && t.s.Rollback.Ring != st.Ring || !st.Undo && r.Phase != RingRunning {
 		return
 	}
 	for _, need := range st.Needs {
@@ -278,33 +376,13 @@ func (t *turn) start(st *StepState) {
 // step returns the step. Every waiting step asks for those that it needs in
 // every turn, so a search for each would take the square of their number.
 func (t *turn) step(r Ref) *StepState {
-	if t.index == nil {
+	if t.index == nil || len(t.index) != len(t.s.Steps) {
 		t.index = make(map[Ref]*StepState, len(t.s.Steps))
 		for _, st := range t.s.Steps {
 			t.index[st.ref()] = st
 		}
 	}
 	return t.index[r]
-}
-
-// finish ends the rollout when nothing can move any more.
-func (t *turn) finish() {
-	if t.s.Phase.Ended() {
-		return
-	}
-	waiting := false
-	for _, st := range t.s.Steps {
-		if !st.Phase.Ended() && st.Phase != StepWaiting {
-			return
-		}
-		waiting = waiting || st.Phase == StepWaiting
-	}
-	switch {
-	case t.s.Failure != nil:
-		t.end(Failed, t.s.Failure)
-	case !waiting:
-		t.end(Succeeded, nil)
-	}
 }
 
 // end ends the rollout; what is pending is not wanted any more.
@@ -318,6 +396,9 @@ func (t *turn) end(p Phase, f *Failure) {
 // fail ends a step.
 func (t *turn) fail(st *StepState, f Failure) {
 	f.Service = st.Target.Service
+	if st.Observed {
+		f.Code, f.Hint = CodeDependency, "make it healthy, then try again; or create with --allow-unhealthy-dependency --reason"
+	}
 	t.dropFor(st)
 	t.emit(StepEnded{Ref: st.ref(), Phase: StepFailed, Reason: f.Words, Failure: &f})
 }
@@ -332,7 +413,7 @@ func (t *turn) done(st *StepState, p StepPhase, reason string) {
 func (t *turn) dropFor(st *StepState) {
 	for _, id := range t.pendingIDs() {
 		a := t.s.Pending[id]
-		if len(a.Items) == 1 && a.Items[0].Service == st.Target.Service && a.Kind != ActHint {
+		if len(a.Items) == 1 && a.concerns(st) && a.Kind != ActHint {
 			t.emit(Dropped{Action: id})
 		}
 	}
@@ -341,13 +422,25 @@ func (t *turn) dropFor(st *StepState) {
 // isPending reports whether an action of the kind is pending for the step.
 func (t *turn) isPending(st *StepState, kind ActionKind) bool {
 	for _, a := range t.s.Pending {
-		if a.Kind == kind && a.Ring == st.Ring && itemOf(a, st) >= 0 {
+		if a.Kind == kind && a.concerns(st) {
 			return true
 		}
 	}
 	return false
 }
 
-func itemOf(a Action, st *StepState) int {
-	return slices.IndexFunc(a.Items, func(i Item) bool { return i.Service == st.Target.Service })
+// steps are the names of the steps that the action is for, in order.
+func (a Action) steps() []Ref {
+	ring := a.Ring
+	if a.For != "" {
+		ring = a.For
+	}
+	refs := make([]Ref, len(a.Items))
+	for i, item := range a.Items {
+		refs[i] = Ref{ring, item.Service, a.Undo}
+	}
+	return refs
 }
+
+// concerns reports whether one of the action's items is for the step.
+func (a Action) concerns(st *StepState) bool { return slices.Contains(a.steps(), st.ref()) }

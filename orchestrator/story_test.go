@@ -212,7 +212,7 @@ func (y *story) begin(blind bool) error {
 		y.w.addService(s.Name, s.Repo, y.entries[s.Name])
 	}
 	y.w.settle(24 * time.Hour)
-	created, err := orchestrator.New(y.app, orchestrator.Request{Ring: "ring-1", Options: y.opt})
+	created, err := orchestrator.New(y.app, orchestrator.Request{Rings: []rings.RingName{"ring-1"}, Options: y.opt})
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,10 @@ func (y *story) begin(blind bool) error {
 // show writes a step.
 func (y *story) show(d orchestrator.Decision) {
 	when, facts := since(y.w.now), 0
-	_, first := d.Events[0].Body.(orchestrator.Driven)
+	first := slices.ContainsFunc(d.Events, func(e orchestrator.Event) bool {
+		o, saw := e.Body.(orchestrator.Observed)
+		return saw && o.Synced
+	})
 	for _, e := range d.Events {
 		if _, saw := e.Body.(orchestrator.Observed); saw && first {
 			facts++

@@ -61,7 +61,7 @@ func seedRollout(ctx context.Context, db *store.DB, args []string) error {
 	start := testNow().Add(-time.Duration(minutes) * time.Minute)
 	ring := rings.RingName(args[1])
 	id, err := db.CreateRollout(ctx, rings.AppName(args[0]), func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
-		return orchestrator.New(a, orchestrator.Request{Ring: ring})
+		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{ring}})
 	}, "bob@example.com", start)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func shopState(t *testing.T, phase orchestrator.Phase) *orchestrator.State {
 	for _, s := range a.Services {
 		a.Plan[s.Name] = rings.PlanEntry{Version: "v2"}
 	}
-	created, err := orchestrator.New(a, orchestrator.Request{Ring: "ring-1"})
+	created, err := orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{"ring-1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

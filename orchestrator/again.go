@@ -1,0 +1,150 @@
+package orchestrator
+
+import (
+	"fmt"
+	"slices"
+
+	"rollout/rings"
+)
+
+// Again is what a person asks for with `rollout retry` and `rollout rollback`.
+type Again struct {
+	Of     *State         // an earlier rollout, ended
+	Ring   rings.RingName // for a rollback: only this ring; "" for all
+	Failed bool           // for a retry: only what is not done
+	Empty  []rings.RingName
+	Reason string
+	Link   string
+}
+
+// NewRetry makes the first event of a rollout to what an earlier one's plan
+// said: its snapshot, not today's plan, on its rings with today's policies. It
+// fails like [New], and with an *rings.InvalidError when nothing is left to be
+// done.
+func NewRetry(a *rings.Application, r Again) (Created, error) {
+	if err := r.check("retried"); err != nil {
+		return Created{}, err
+	}
+	old := r.Of
+	options := old.Options
+	options.Reason = r.Reason
+	c := Created{Kind: KindRetry, Of: old.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Options: options, Link: r.Link}
+	wanted := map[Ref]bool{}
+	for _, st := range old.Steps {
+		if !st.Undo && !st.Observed && !(r.Failed && st.Phase == StepDone) {
+			wanted[st.ref()], c.Plan[st.Target.Service] = true, st.To
+		}
+	}
+	var named []rings.Ring
+	for _, was := range old.Rings {
+		ring, err := a.Ring(was.Name)
+		if err != nil {
+			return Created{}, err
+		}
+		if !slices.ContainsFunc(old.Steps, func(st *StepState) bool { return st.Ring == was.Name && wanted[st.ref()] }) {
+			continue
+		}
+		named = append(named, *ring)
+		c.Rings = append(c.Rings, NewRing{Name: ring.Name, Policy: ring.Policy, Named: was.Named, Upstream: upstreamOf(a, ring.Name, r.Empty)})
+	}
+	if len(wanted) == 0 {
+		return Created{}, &rings.InvalidError{What: fmt.Sprintf("rollout %q", old.ID), Faults: []string{"everything is done: there is nothing to try again"}}
+	}
+	steps, err := newSteps(a, named, c.Plan, options)
+	if err != nil {
+		return Created{}, err
+	}
+	c.Steps = onlyWanted(steps, wanted)
+	return c, permitted(a, c)
+}
+
+// onlyWanted drops the steps that are not wanted, from the needs of others,
+// too.
+func onlyWanted(steps []NewStep, wanted map[Ref]bool) []NewStep {
+	keeps := func(st NewStep) bool { return st.Observed || wanted[Ref{st.Ring, st.Target.Service, false}] }
+	here := map[Ref]bool{}
+	for _, st := range steps {
+		here[Ref{st.Ring, st.Target.Service, false}] = keeps(st)
+	}
+	var out []NewStep
+	for _, st := range steps {
+		if !keeps(st) {
+			continue
+		}
+		st.Needs = slices.DeleteFunc(slices.Clone(st.Needs), func(need rings.ServiceName) bool { return !here[Ref{st.Ring, need, false}] })
+		out = append(out, st)
+	}
+	return out
+}
+
+// NewRollback makes the first event of a rollout that takes an earlier one
+// back (invariant 11): exactly the versions that it changed, the last ring
+// first, dependents before what they depend on. Gates, soaks and checks of the
+// rings are not asked for on the way back. It is an *rings.InvalidError when
+// the earlier one changed nothing, or something that cannot be restored.
+func NewRollback(a *rings.Application, r Again) (Created, error) {
+	if err := r.check("rolled back"); err != nil {
+		return Created{}, err
+	}
+	changed, err := r.changed(a)
+	if err != nil {
+		return Created{}, err
+	}
+	c := Created{Kind: KindRollback, Of: r.Of.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Link: r.Link,
+		Options: Options{Reason: r.Reason}}
+	for _, name := range ringsOf(changed) {
+		ring, err := a.Ring(name)
+		if err != nil {
+			return Created{}, err
+		}
+		c.Rings = append(c.Rings, NewRing{Name: name, Named: true, Policy: wayBack(ring.Policy)})
+	}
+	for _, st := range undoSteps(r.Of.Steps, changed) {
+		s, err := a.Service(st.Target.Service)
+		if err != nil {
+			return Created{}, err
+		}
+		st.Undo, st.Target, st.Floor, st.Known = false, TargetOf(*s), max(st.Floor, s.LastNonce), s.Known[st.Ring]
+		c.Steps, c.Plan[s.Name] = append(c.Steps, st), st.To
+	}
+	return c, nil
+}
+
+// wayBack is what remains of a ring's policy for a rollback: how long things
+// may take, and how much may fail.
+func wayBack(p rings.Policy) rings.Policy {
+	return rings.Policy{Uptake: p.Uptake, Converge: p.Converge, MaxFailed: p.MaxFailed, OnOffline: p.OnOffline, MaxOffline: p.MaxOffline}
+}
+
+func (r Again) check(verb string) error {
+	if r.Of.Phase.Ended() {
+		return nil
+	}
+	return &rings.InvalidError{What: fmt.Sprintf("rollout %q", r.Of.ID), Faults: []string{fmt.Sprintf("it is %s, and can be %s when it has ended", r.Of.Phase, verb)}}
+}
+
+// changed returns the steps that are to be taken back: those whose version was
+// changed and has not been taken back.
+func (r Again) changed(a *rings.Application) ([]*StepState, error) {
+	var out []*StepState
+	var faults []string
+	for _, st := range r.Of.Steps {
+		if !st.changed() || st.Phase == StepRolledBack || r.Ring != "" && st.Ring != r.Ring {
+			continue
+		}
+		if st.before() == "" {
+			faults = append(faults, fmt.Sprintf("%s on %s: its clusters ran different versions before, which one entry cannot restore", st.Target.Service, st.Ring))
+		}
+		out = append(out, st)
+	}
+	if _, err := a.Ring(r.Ring); r.Ring != "" && err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		faults = append(faults, "it changed nothing that has not been taken back")
+	}
+	if len(faults) > 0 {
+		return nil, &rings.InvalidError{What: fmt.Sprintf("rollout %q", r.Of.ID), Faults: faults}
+	}
+	return out, nil
+}
