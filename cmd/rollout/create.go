@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -25,18 +26,22 @@ type createOptions struct {
 
 func (p *program) createCommand() *cli.Command {
 	return &cli.Command{
-		Name: "create", Category: "Roll out", Usage: "Roll the plan out to a ring", ArgsUsage: "APP RING [RING...]",
+		Name: "create", Category: "Roll out", Usage: "Roll the plan out to rings, one after the other", ArgsUsage: "APP [RING...]",
 		Description: "Says what it is going to ship, and follows the rollout to its end. The first Ctrl-C, --detach and --timeout\n" +
-			"leave it to a background process: it goes on.\n\n" +
-			examples("rollout create shop ring-1 --dry-run", "rollout create shop ring-1", "rollout create shop ring-1 --only db --timeout 30m -o json"),
+			"leave it to a background process: it goes on. A ring whose upstream is not of the rollout needs that the\n" +
+			"same versions were verified there before.\n\n" +
+			examples("rollout create shop ring-1 --dry-run", "rollout create shop ring-1 ring-2", "rollout create shop --through ring-3",
+				"rollout create shop ring-1 --only db --timeout 30m -o json"),
 		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "through", Usage: "All rings up to `RING`; those before it may be empty"},
 			&cli.StringSliceFlag{Name: "only", Usage: "`SERVICES` of the plan, with commas", DefaultText: "all"},
 			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "dry-run", Usage: "Print what would happen, and change nothing", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "detach", Usage: "Do not follow: leave it to a background process", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on", DefaultText: "to its end"},
-			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set; needs --reason", DisableDefaultText: true},
-			&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record"},
+			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, and rings that were not verified; needs --reason", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until services outside the plan are healthy; needs --reason", DisableDefaultText: true},
+			&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record; versions that a rollback withdrew need them"},
 			p.backgroundFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -58,15 +63,33 @@ func createOptionsOf(c *cli.Context, link string) (createOptions, error) {
 	args := c.Args().Slice()
 	o := createOptions{app: rings.AppName(args[0]), dryRun: c.Bool("dry-run"), detach: c.Bool("detach"), timeout: c.Duration("timeout"),
 		background: !c.Bool("no-background"), request: orchestrator.Request{
-			Ring: rings.RingName(args[1]), Only: serviceNames(c.StringSlice("only")), Link: link,
-			Options: orchestrator.Options{Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), Reason: c.String("reason")}}}
-	if len(args) > 2 {
-		return o, &usageError{what: "rollout create: one ring at a time", hint: fmt.Sprintf("rollout create %s %s", args[0], args[1])}
+			Only: serviceNames(c.StringSlice("only")), Link: link,
+			Options: orchestrator.Options{Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}}
+	for _, ring := range args[1:] {
+		o.request.Rings = append(o.request.Rings, rings.RingName(ring))
 	}
-	if o.request.Options.Override && o.request.Options.Reason == "" {
-		return o, &usageError{what: "rollout create: --override needs --reason", hint: "say why somebody else's version is gone over"}
+	through := rings.RingName(c.String("through"))
+	switch {
+	case through != "" && len(o.request.Rings) > 0:
+		return o, &usageError{what: "rollout create: rings and --through exclude each other", hint: fmt.Sprintf("rollout create %s --through %s", args[0], through)}
+	case through != "":
+		o.request.Rings, o.request.Through = []rings.RingName{through}, true
+	case len(o.request.Rings) == 0:
+		return o, &usageError{what: "rollout create: a RING or --through is missing", hint: fmt.Sprintf("\"rollout ring list %s\" shows the rings", args[0])}
 	}
-	return o, nil
+	return o, needReason(o.request.Options)
+}
+
+// needReason refuses to go over what protects without a word on the record.
+func needReason(o orchestrator.Options) error {
+	switch {
+	case o.Reason != "":
+	case o.Override:
+		return &usageError{what: "rollout create: --override needs --reason", hint: "say why somebody else's version, or a ring that was not verified, is gone over"}
+	case o.AllowUnhealthy:
+		return &usageError{what: "rollout create: --allow-unhealthy-dependency needs --reason", hint: "say why its health does not matter now"}
+	}
+	return nil
 }
 
 func (p *program) runCreate(ctx context.Context, o createOptions) error {
@@ -74,11 +97,18 @@ func (p *program) runCreate(ctx context.Context, o createOptions) error {
 	if err != nil {
 		return err
 	}
-	a, created, err := p.plan(ctx, db, o)
+	a, err := p.plannable(ctx, db, o)
 	if err != nil {
 		return err
 	}
-	m, err := p.managerOf(ctx, created.Scope)
+	m, err := p.managerOf(ctx, orchestrator.Scope{App: a.Name, Workspace: a.Workspace, Manager: a.Manager})
+	if err != nil {
+		return err
+	}
+	if o.request.Empty, err = emptyRings(ctx, m, a); err != nil {
+		return err
+	}
+	created, err := orchestrator.New(a, o.request)
 	if err != nil {
 		return err
 	}
@@ -100,26 +130,48 @@ func (p *program) runCreate(ctx context.Context, o createOptions) error {
 	return p.start(ctx, db, m, o)
 }
 
-// plan is what would be rolled out, by all that the store knows.
-func (p *program) plan(ctx context.Context, db *store.DB, o createOptions) (*rings.Application, orchestrator.Created, error) {
+// plannable returns the application, if by all that the store knows the
+// rollout is possible. Whether a ring's upstream was verified is asked later,
+// when it is known which rings have clusters.
+func (p *program) plannable(ctx context.Context, db *store.DB, o createOptions) (*rings.Application, error) {
 	a, err := db.App(ctx, o.app)
 	if err != nil {
-		return nil, orchestrator.Created{}, err
+		return nil, err
 	}
 	for _, name := range o.request.Only {
 		if _, err := a.Service(name); err != nil {
-			return nil, orchestrator.Created{}, err
+			return nil, err
 		}
 	}
 	created, err := orchestrator.New(a, o.request)
-	if err != nil {
-		var empty *rings.InvalidError
-		if errors.As(err, &empty) {
-			err = &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: fmt.Sprintf("rollout plan set %s SERVICE=VERSION", o.app)}
-		}
-		return nil, created, err
+	var empty *rings.InvalidError
+	switch {
+	case errors.As(err, &empty):
+		return nil, &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: fmt.Sprintf("rollout plan set %s SERVICE=VERSION", o.app)}
+	case err != nil && !errors.Is(err, orchestrator.ErrUnverified):
+		return nil, err
 	}
-	return a, created, notWhileLive(ctx, db, o.app, o.request.Ring)
+	for _, ring := range created.RingNames() {
+		if err := notWhileLive(ctx, db, o.app, ring); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// emptyRings are the application's rings that no cluster carries the label of.
+func emptyRings(ctx context.Context, m *fleet.Manager, a *rings.Application) ([]rings.RingName, error) {
+	clusters, err := m.Clusters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	empty := a.RingNames()
+	for _, c := range clusters {
+		if on, ours := a.Owns(c.Labels); ours {
+			empty = slices.DeleteFunc(empty, func(r rings.RingName) bool { return r == on })
+		}
+	}
+	return empty, nil
 }
 
 // start writes the rollout down, and follows it or leaves it to others.

@@ -103,6 +103,8 @@ var rules = []rule{
 	{rings.ErrUnknown, exitNotFound, "not-found", ""},
 	{orchestrator.ErrNotFound, exitNotFound, "not-found", "\"rollout history\" shows the rollouts that there are"},
 	{orchestrator.ErrNewerJournal, exitConflict, "store-newer", "use the version of rollout that wrote it, or a newer one"},
+	{orchestrator.ErrUnverified, exitConflict, "unverified", "roll the ring before it out first, or go over that with --override --reason WORDS"},
+	{orchestrator.ErrHeld, exitConflict, "held", "--reason WORDS starts it again nevertheless"},
 	{orchestrator.ErrLeased, exitConflict, "driven", "\"rollout list\" shows who drives what"},
 	{fleet.ErrNoKubeconfig, exitUsage, "no-kubeconfig", "name the manager with --kubeconfig FILE, --context NAME or KUBECONFIG"},
 	{fleet.ErrCredentials, exitUnexpected, "credentials", "log in to the manager again, or name another kubeconfig with --kubeconfig"},
