@@ -65,9 +65,11 @@ type driven struct {
 	lease Lease
 	stop  context.CancelFunc // ends its watch and its actions
 	ctx   context.Context
-	// watching is the ring that is watched, "" for none; blind ends the watch.
+	// watching is the ring that is watched, "" for none; blind ends the watch,
+	// and blinded is closed when it has ended.
 	watching rings.RingName
 	blind    context.CancelFunc
+	blinded  chan struct{}
 	wake     time.Time
 	begun    map[string]bool // actions that are running
 	unread   bool            // its commands must be looked at
@@ -148,8 +150,11 @@ func (r *Runner) watch(d *driven) {
 	}
 	id := d.state.ID
 	ctx, blind := context.WithCancel(d.ctx)
-	d.blind = blind
+	before, after := d.blinded, make(chan struct{})
+	d.blind, d.blinded = blind, after
 	r.workers.Go(func() {
+		defer close(after)
+		<-before // two watches of a large fleet would hold it twice
 		err := r.Fleet.Watch(ctx, w, func(facts []Fact) { r.mail.facts(id, facts) })
 		if err != nil && ctx.Err() == nil {
 			r.mail.failed(id, fmt.Errorf("watch Fleet for rollout %q: %w", id, err))
