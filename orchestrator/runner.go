@@ -129,7 +129,8 @@ func (r *Runner) takeUp(ctx context.Context, id ID) error {
 	d := &driven{state: state, lease: lease, begun: map[string]bool{}, unread: true}
 	d.ctx, d.stop = context.WithCancel(ctx)
 	r.driven[id] = d
-	d.blind = func() {}
+	d.blind, d.blinded = func() {}, make(chan struct{})
+	close(d.blinded)
 	behind := r.Clock.Now().Before(state.At.Add(-clockSlack)) // the journal is ahead of this clock
 	r.mail.put(id, func(l *letters) { l.input.Taken, l.input.Jumped = true, behind })
 	r.watch(d)
