@@ -53,6 +53,7 @@ type status struct {
 	readyAt                            time.Duration // when the Ready condition last changed
 	readyKnown                         bool
 	moved                              time.Duration // when any of it did
+	seen                               time.Duration // the same, by the clock of whoever watches
 }
 
 // live is what runs on the cluster.
@@ -101,6 +102,17 @@ func (w *World) checkedIn(c *cluster) (time.Duration, bool) {
 		return c.last, c.lastKnown
 	}
 	return c.since + (w.now-c.since)/w.Delays.CheckIn*w.Delays.CheckIn, true
+}
+
+// nextCheckIn is the one after that; the zero time when there will be none.
+func (w *World) nextCheckIn(c *cluster) time.Duration {
+	switch {
+	case c.dead || c.removed:
+		return 0
+	case w.now < c.since:
+		return c.since
+	}
+	return c.since + ((w.now-c.since)/w.Delays.CheckIn+1)*w.Delays.CheckIn
 }
 
 // KillAgent cuts a cluster's agent off: what runs there goes on, and what was

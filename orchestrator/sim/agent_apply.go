@@ -55,7 +55,9 @@ func (w *World) upgrade(d *deployment) {
 	case beh.is(WaitsForOthers, w.now-d.since):
 		d.agent.deployError = beh.words("dependent bundle(s) are not ready: [base]")
 		w.report(d)
-		w.act(d, 15*time.Second)
+		if beh.Heals > 0 {
+			w.act(d, 15*time.Second)
+		}
 	case beh.is(InstallFails, w.now-d.since):
 		d.agent.applied, d.agent.ready, d.agent.nonModified, d.agent.deployError = r, false, true, ""
 		d.agent.installError = beh.words("not installed: error merging manifests: MalformedYAMLError")
@@ -66,14 +68,11 @@ func (w *World) upgrade(d *deployment) {
 }
 
 // retry tries again, each time after twice as long, up to 1000 s. A failure
-// that never heals looks the same each time, so it is left alone.
+// that never heals looks the same each time, so it is left alone; so is a change
+// by hand, as undoing it wakes the agent.
 func (w *World) retry(d *deployment, first time.Duration) {
-	beh := w.behaviour(d, d.spec.version)
-	if !d.live.foreign && beh.Heals == 0 {
+	if d.live.foreign || w.behaviour(d, d.spec.version).Heals == 0 {
 		return
-	}
-	if d.live.foreign {
-		return // the undoing wakes the agent
 	}
 	wait := first << min(d.tries-1, 20)
 	w.act(d, max(min(wait, 1000*time.Second), time.Second))
@@ -171,14 +170,14 @@ func (w *World) report(d *deployment) {
 
 func (w *World) write(d *deployment) {
 	s := d.agent
-	s.readyAt, s.readyKnown, s.moved = d.status.readyAt, d.status.readyKnown, d.status.moved
+	s.readyAt, s.readyKnown, s.moved, s.seen = d.status.readyAt, d.status.readyKnown, d.status.moved, d.status.seen
 	if s == d.status {
 		return
 	}
 	if condition := s.ready && s.nonModified && s.installError == ""; condition != d.status.condition() || !s.readyKnown {
 		s.readyAt, s.readyKnown = w.now, true
 	}
-	s.moved = w.now
+	s.moved, s.seen = w.now, w.now+w.offset
 	d.status = s
 	if s.nonce > d.bundle.maxNonce {
 		d.bundle.maxNonce = s.nonce
@@ -197,7 +196,7 @@ func (s *status) condition() bool { return s.ready && s.nonModified && s.install
 // before the world begins.
 func (w *World) rest(d *deployment) {
 	r := d.spec
-	beh := w.behaviour(d, r.version)
+	beh := w.versionOn(d.bundle.service.Name, d.cluster.name, r.version)
 	d.live = live{release: r, healthy: true}
 	d.agent = status{applied: r, nonce: r.nonce}
 	d.agent.readyAt, d.agent.readyKnown = w.now-time.Hour, true

@@ -40,18 +40,19 @@ const (
 var Happenings = []Happening{AgentDies, AgentGone, ClusterJoins, ClusterGoes, ClusterMoves, ClusterHeld, OffSchedule, HandEdit, GitDown,
 	PushElse, PushFolder, PushFile, PushVersion, PushNonce, PushRevert, PushBroken, Rewritten, ClockJumps}
 
-// unrest makes things happen, with exponential gaps, as long as Faults say so.
-func (w *World) unrest() {
+// stir makes things happen, with exponential gaps, as long as Faults say so.
+func (w *World) stir() {
 	every := w.Faults.Unrest
-	if every <= 0 {
+	if w.stirs || every <= 0 {
 		return
 	}
+	w.stirs = true
 	gap := time.Duration(float64(every) * -math.Log(1-w.rand.Float64()))
 	w.After(gap, func() {
+		w.stirs = false
 		if may := w.may(); w.Faults.Unrest > 0 && len(may) > 0 {
 			w.Happen(may[w.rand.IntN(len(may))])
 		}
-		w.unrest()
 	})
 }
 
@@ -63,8 +64,9 @@ func (w *World) may() []Happening {
 }
 
 // Calm ends all faults, and what they brought about and would last: agents are
-// back, clusters go on, hand edits are undone, git servers answer, broken jobs
-// and targets are mended.
+// back, clusters go on, hand edits are undone, git servers answer, nobody else
+// holds a claim, jobs and targets are not broken any more. What was pushed
+// stays, and what has failed is not run again for it.
 func (w *World) Calm() {
 	w.Faults = Faults{}
 	clear(w.claims)

@@ -185,5 +185,6 @@ func (w *World) drop(d *deployment) {
 		d.removed = true
 		d.cluster.set(d.bundle, nil)
 		w.touch(d)
+		w.target(d.bundle, d.cluster) // it may be wanted again
 	})
 }

@@ -80,6 +80,7 @@ func (w *World) Next() (at time.Time, ok bool) {
 // false when nothing is due. While somebody watches, agents check in for ever.
 func (w *World) Step() bool {
 	w.begin()
+	w.stir()
 	if len(w.agenda) == 0 {
 		return false
 	}

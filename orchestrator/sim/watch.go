@@ -23,12 +23,19 @@ type watch struct {
 	stopped bool
 	listed  bool
 
-	members map[rings.ClusterName]bool // true: carries the ring's labels; false: did
-	dirty   map[sight]bool
-	told    map[sight]orchestrator.Fact // what was sent last
-	missed  map[sight]bool              // lost on the way
-	sending bool                        // something is on its way
-	heard   map[rings.ClusterName]time.Duration
+	inSight  map[rings.ClusterName]*subject
+	subjects []*subject // the same, by name
+	dirty    map[sight]bool
+	told     map[sight]orchestrator.Fact // what was sent last
+	missed   map[sight]bool              // lost on the way
+	sending  bool                        // something is on its way
+}
+
+// subject is a cluster of the ring, or one that was while it was watched.
+type subject struct {
+	*cluster
+	member bool          // it carries the ring's labels
+	heard  time.Duration // the last check-in that was sent
 }
 
 // sight is something of which there is one fact: a deployment, or with its
@@ -53,8 +60,8 @@ const (
 // receiver's. After stop nothing is sent.
 func (w *World) Watch(spec orchestrator.Watch, sink func([]orchestrator.Fact)) (stop func()) {
 	w.begin()
-	v := &watch{w: w, spec: spec, sink: sink, labels: spec.Scope.Labels(spec.Ring), members: map[rings.ClusterName]bool{},
-		dirty: map[sight]bool{}, told: map[sight]orchestrator.Fact{}, missed: map[sight]bool{}, heard: map[rings.ClusterName]time.Duration{}}
+	v := &watch{w: w, spec: spec, sink: sink, labels: spec.Scope.Labels(spec.Ring), inSight: map[rings.ClusterName]*subject{},
+		dirty: map[sight]bool{}, told: map[sight]orchestrator.Fact{}, missed: map[sight]bool{}}
 	for _, t := range spec.Targets {
 		b := w.bundle(t.Service)
 		v.bundles = append(v.bundles, b)
@@ -82,13 +89,13 @@ func (v *watch) list() {
 	v.listed, v.began = true, v.w.now
 	for _, c := range v.w.clusters {
 		if carries(c.labels, v.labels) {
-			v.members[c.name] = true
+			v.add(c)
 		}
 	}
 	for i := range v.bundles {
 		v.see(sight{i, ofMembers, ""}, sight{i, ofGitRepo, ""}, sight{i, ofBundle, ""})
-		for name := range v.members {
-			v.seeDeployment(i, name)
+		for _, c := range v.subjects {
+			v.seeDeployment(i, c.cluster)
 		}
 	}
 	facts := v.take()
@@ -105,17 +112,25 @@ func (v *watch) see(all ...sight) {
 	}
 }
 
+// add takes a cluster into sight.
+func (v *watch) add(c *cluster) *subject {
+	x := &subject{cluster: c, member: true}
+	at, _ := slices.BinarySearchFunc(v.subjects, c.name, func(o *subject, name rings.ClusterName) int { return byName(o.cluster, name) })
+	v.inSight[c.name], v.subjects = x, slices.Insert(v.subjects, at, x)
+	return x
+}
+
 // seeDeployment notes a deployment that is there.
-func (v *watch) seeDeployment(i int, name rings.ClusterName) {
-	if c := v.w.cluster(name); c != nil && c.deployment(v.bundles[i]) != nil {
-		v.see(sight{i, ofDeployment, name})
+func (v *watch) seeDeployment(i int, c *cluster) {
+	if c.deployment(v.bundles[i]) != nil {
+		v.see(sight{i, ofDeployment, c.name})
 	}
 }
 
 // touch lets the watchers see a BundleDeployment.
 func (w *World) touch(d *deployment) {
 	for _, v := range d.bundle.watches {
-		if _, inSight := v.members[d.cluster.name]; inSight && v.listed {
+		if v.listed && v.inSight[d.cluster.name] != nil {
 			v.see(sight{slices.Index(v.bundles, d.bundle), ofDeployment, d.cluster.name})
 			v.send()
 		}
@@ -155,20 +170,17 @@ func (w *World) touchGitRepo(g *gitRepo) {
 // or went.
 func (w *World) membership(c *cluster) {
 	for _, v := range w.watches {
-		is := !c.removed && carries(c.labels, v.labels)
-		was, known := v.members[c.name]
-		if !v.listed || is == was && known == is {
+		is, x := !c.removed && carries(c.labels, v.labels), v.inSight[c.name]
+		if !v.listed || is == (x != nil && x.member) {
 			continue
 		}
-		if is == was {
-			continue
+		if x == nil {
+			x = v.add(c)
 		}
-		v.members[c.name] = is
+		x.cluster, x.member = c, is // one of the name may have been there before
 		for i := range v.bundles {
 			v.see(sight{i, ofMembers, ""})
-			if is {
-				v.seeDeployment(i, c.name)
-			}
+			v.seeDeployment(i, c)
 		}
 		v.send()
 	}
@@ -283,28 +295,27 @@ func (v *watch) fact(s sight) orchestrator.Fact {
 
 func (v *watch) memberFact() *orchestrator.Members {
 	out := &orchestrator.Members{Clusters: []rings.ClusterName{}}
-	for name, is := range v.members {
-		if is {
-			out.Clusters = append(out.Clusters, name)
+	for _, c := range v.subjects {
+		if c.member {
+			out.Clusters = append(out.Clusters, c.name)
 		}
 	}
-	slices.Sort(out.Clusters)
 	return out
 }
 
 func (v *watch) deploymentFact(b *bundle, name rings.ClusterName) *orchestrator.Deployment {
-	c := v.w.cluster(name)
-	if c == nil || c.deployment(b) == nil {
+	c := v.inSight[name]
+	d := c.deployment(b)
+	if d == nil {
 		return &orchestrator.Deployment{Cluster: name, Gone: true}
 	}
-	d := c.deployment(b)
 	f := d.fact()
-	if at, ok := v.w.checkedIn(c); ok {
+	if at, ok := v.w.checkedIn(c.cluster); ok {
 		f.Heard = epoch.Add(at)
-		v.heard[name] = at
+		c.heard = at
 	}
-	if moved := epoch.Add(d.status.moved); d.status.moved > v.began && moved.After(f.Heard) {
-		f.Heard = moved
+	if seen := epoch.Add(d.status.seen); d.status.moved > v.began && seen.After(f.Heard) {
+		f.Heard = seen
 	}
 	return f
 }
@@ -328,18 +339,22 @@ func (d *deployment) fact() *orchestrator.Deployment {
 // awaitSigns sends the next check-ins of agents, several together.
 func (v *watch) awaitSigns() {
 	w := v.w
-	w.After(max(w.Delays.Heard, w.nextCheckIn(v)-w.now), func() {
+	next := w.now + w.Delays.CheckIn
+	for _, c := range v.subjects {
+		if at := w.nextCheckIn(c.cluster); at > w.now {
+			next = min(next, at)
+		}
+	}
+	w.After(max(w.Delays.Heard, next-w.now), func() {
 		if v.stopped {
 			return
 		}
-		for _, c := range w.clusters {
-			at, ok := w.checkedIn(c)
-			if _, inSight := v.members[c.name]; !inSight || !ok || at <= v.heard[c.name] {
-				continue
-			}
-			v.heard[c.name] = at
-			for i := range v.bundles {
-				v.seeDeployment(i, c.name)
+		for _, c := range v.subjects {
+			if at, ok := w.checkedIn(c.cluster); ok && at > c.heard {
+				c.heard = at
+				for i := range v.bundles {
+					v.seeDeployment(i, c.cluster)
+				}
 			}
 		}
 		if len(v.dirty) > 0 {
@@ -347,21 +362,4 @@ func (v *watch) awaitSigns() {
 		}
 		v.awaitSigns()
 	})
-}
-
-// nextCheckIn is when the next agent in sight checks in, an interval from now
-// if none does.
-func (w *World) nextCheckIn(v *watch) time.Duration {
-	next := w.now + w.Delays.CheckIn
-	for name := range v.members {
-		c := w.cluster(name)
-		switch {
-		case c == nil || c.dead:
-		case w.now < c.since:
-			next = min(next, c.since)
-		default:
-			next = min(next, c.since+((w.now-c.since)/w.Delays.CheckIn+1)*w.Delays.CheckIn)
-		}
-	}
-	return next
 }

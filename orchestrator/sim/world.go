@@ -37,6 +37,7 @@ type World struct {
 	agenda agenda
 	serial uint64
 	begun  bool
+	stirs  bool // happenings are under way
 
 	repos    map[string]*repo
 	gitRepos []*gitRepo // in the order they were made
@@ -80,7 +81,6 @@ func (w *World) begin() {
 			w.settle(b)
 		}
 	}
-	w.unrest()
 }
 
 // settle brings a Bundle to rest at the branch's tip.
