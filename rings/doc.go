@@ -20,7 +20,8 @@
 // it sees into Step, appends what Step decided to the journal and carries out
 // the actions: package fleet/gitrepo edits fleet.yaml (fleet/fleetyaml knows
 // how) and pushes, package fleet tells Fleet and watches its
-// BundleDeployments. What comes back is input for the next Step.
+// BundleDeployments, package checks asks what else must answer well. What comes
+// back is input for the next Step.
 //
 // Values of this package are plain data: safe to copy shallowly and to read
 // from many goroutines, not to write from several. Validation names all the
