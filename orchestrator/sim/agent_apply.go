@@ -83,14 +83,16 @@ func (w *World) retry(d *deployment, first time.Duration) {
 func (w *World) install(d *deployment, r *release, beh Behaviour) {
 	same := sameContent(d.live.release, r) && d.live.healthy && !d.live.half
 	d.live = live{release: r, healthy: same}
+	if beh.Kind == NeverReady {
+		d.live.why = beh.Words
+	}
 	d.agent.applied, d.agent.nonce, d.agent.installError, d.agent.deployError = r, r.nonce, "", ""
 	d.look()
 	w.report(d)
 	if same {
 		return
 	}
-	if beh.is(NeverReady, 0) && beh.Heals == 0 {
-		d.live.why = beh.Words
+	if beh.Kind == NeverReady && beh.Heals == 0 {
 		return
 	}
 	wait := w.draw(w.Delays.Ready)
