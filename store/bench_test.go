@@ -60,6 +60,7 @@ func benchmarkAppend(b *testing.B, clusters int) {
 	db := openUnsynced(b)
 	tape, lease := start(b, db, "shop", "ring-1", storetest.Start)
 	ref := orchestrator.Ref{Ring: "ring-1", Service: "db"}
+	appendAll(b, db, tape.Batch(lease, orchestrator.RingStarted{Ring: "ring-1"}))
 	appendAll(b, db, tape.Batch(lease, storetest.Publishing(ref, "v2", 1, clusters)...))
 	for n := range clusters {
 		appendAll(b, db, tape.Batch(lease, storetest.Turning(ref, storetest.Cluster(n), 1, false)...))

@@ -14,7 +14,8 @@ import (
 // until a person cancels it.
 func oneRing() []orchestrator.Body {
 	db, api := orchestrator.Ref{Ring: "ring-1", Service: "db"}, orchestrator.Ref{Ring: "ring-1", Service: "api"}
-	out := []orchestrator.Body{orchestrator.Driven{}, orchestrator.Started{}, orchestrator.StepStarted{Ref: db}, orchestrator.StepHeld{Ref: db}}
+	out := []orchestrator.Body{orchestrator.Driven{Engine: 1}, orchestrator.Started{}, orchestrator.RingStarted{Ring: "ring-1"},
+		orchestrator.StepStarted{Ref: db}, orchestrator.StepHeld{Ref: db}}
 	out = append(out, storetest.Publishing(db, "v2", 1, 2)...)
 	out = append(out, hint(db), orchestrator.Dropped{Action: "hint"}, orchestrator.Warned{Words: "no permission for leases"})
 	for n := range 2 {
@@ -92,6 +93,7 @@ func firstRing() []orchestrator.Body {
 			At: storetest.Start, Ring: "ring-1", Service: "api"}},
 		orchestrator.StepEnded{Ref: api, Phase: orchestrator.StepSkipped, Reason: "in repair"},
 		orchestrator.RingConverged{Ring: "ring-1"}, orchestrator.ClockJumped{},
+		orchestrator.SoakRestarted{Ring: "ring-1", From: storetest.Start.Add(time.Hour)}, orchestrator.RingSoaked{Ring: "ring-1"},
 		orchestrator.RingEnded{Ring: "ring-1", Phase: orchestrator.RingDone, Reason: "all clusters are ready"})
 }
 
@@ -110,7 +112,7 @@ func secondRing() []orchestrator.Body {
 	return append(out, failed(db), ended)
 }
 
-// takingBack works on one ring.
+// takingBack works on one ring, and calls for a person on the other.
 func takingBack() []orchestrator.Body {
 	first, second := orchestrator.Ref{Ring: "ring-1", Service: "db", Undo: true}, orchestrator.Ref{Ring: "ring-2", Service: "db", Undo: true}
 	out := []orchestrator.Body{rollback(second, first), orchestrator.RollbackRing{Ring: "ring-2"}}
@@ -135,9 +137,33 @@ func rollback(steps ...orchestrator.Ref) orchestrator.Body {
 	return out
 }
 
+// fillRings rolls out over two rings, which does not end well.
+func fillRings(t testing.TB, db *store.DB) {
+	t.Helper()
+	must(t, db.CreateApp(t.Context(), storetest.App("web")))
+	events := everything()
+	id, err := db.CreateRollout(t.Context(), "web", func(orchestrator.ID, *rings.Application) (orchestrator.Created, error) {
+		first := events[0].Body.(orchestrator.Created)
+		first.Scope.App = "web"
+		return first, nil
+	}, "ada", storetest.Start)
+	must(t, err)
+	lease, err := db.Acquire(t.Context(), id, driver, storetest.Start, time.Hour)
+	must(t, err)
+	s, err := db.Rollout(t.Context(), id)
+	must(t, err)
+	tape := storetest.Resume(s, "ada")
+	for _, e := range events[1 : len(events)-1] {
+		appendAll(t, db, tape.Batch(lease, e.Body))
+	}
+	appendAll(t, db, tape.Batch(lease, longTail...))
+	appendAll(t, db, tape.Batch(lease, events[len(events)-1].Body))
+	must(t, db.Release(t.Context(), lease))
+}
+
 // fill puts something into every bucket: an application with clusters, a
 // rollout that has ended and, with commands waiting, one that is live and old
-// enough for a snapshot, and halts.
+// enough for a snapshot, one of another application over two rings, and halts.
 func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	t.Helper()
 	must(t, db.CreateApp(t.Context(), storetest.App("shop")))
@@ -151,12 +177,13 @@ func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	must(t, db.Release(t.Context(), lease))
 	live, lease := start(t, db, "shop", "ring-2", storetest.Start.Add(time.Hour))
 	ref := orchestrator.Ref{Ring: "ring-2", Service: "db"}
-	bodies := append([]orchestrator.Body{orchestrator.Started{}}, storetest.Publishing(ref, "v2", 2, 5)...)
+	bodies := append([]orchestrator.Body{orchestrator.Started{}, orchestrator.RingStarted{Ring: "ring-2"}}, storetest.Publishing(ref, "v2", 2, 5)...)
 	for n := range 600 {
 		bodies = append(bodies, storetest.Turning(ref, storetest.Cluster(n%5), 2, n/5%2 == 0)...)
 	}
 	appendAll(t, db, live.Batch(lease, bodies[:1150]...))
 	appendAll(t, db, live.Batch(lease, bodies[1150:]...))
+	fillRings(t, db)
 	must(t, db.Send(t.Context(), live.ID, orchestrator.Command{Kind: orchestrator.CommandCancel, By: "bob", At: storetest.Start}))
 	must(t, db.Halt(t.Context(), rings.Halt{By: "ada", Reason: "the network is down", At: storetest.Start, Until: storetest.Start.Add(time.Hour)}))
 	must(t, db.Halt(t.Context(), rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}))

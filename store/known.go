@@ -41,12 +41,20 @@ func attemptOf(s *orchestrator.State, decided map[orchestrator.Ref]orchestrator.
 	if at, ok := decided[ref]; ok {
 		return at
 	}
-	for _, st := range s.Steps {
-		if refOf(st) == ref {
-			return st.Attempt
-		}
+	if st := stepOf(s, ref); st != nil {
+		return st.Attempt
 	}
 	return orchestrator.Attempt{}
+}
+
+// stepOf returns the step, or nil.
+func stepOf(s *orchestrator.State, ref orchestrator.Ref) *orchestrator.StepState {
+	for _, st := range s.Steps {
+		if refOf(st) == ref {
+			return st
+		}
+	}
+	return nil
 }
 
 // attempted notes the nonce, and the version when we are about to write it: what
@@ -84,23 +92,31 @@ func (a *appender) published(app rings.AppName, ref orchestrator.Ref, at orchest
 // stepEnded notes of a step that is done what it found on the branch, or what
 // it took back.
 func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at orchestrator.Attempt, e orchestrator.Event) error {
-	switch {
-	case b.Phase != orchestrator.StepDone:
+	if b.Phase != orchestrator.StepDone {
 		return nil
-	case !at.Ours:
-		return a.published(s.Scope.App, b.Ref, at, at.Commit, e)
+	}
+	if !at.Ours {
+		if err := a.published(s.Scope.App, b.Ref, at, at.Commit, e); err != nil {
+			return err
+		}
+	}
+	switch {
 	case b.Undo && s.Rollback != nil:
-		return a.withdrawn(s, b.Ref, at, rings.Hold{By: e.Actor, Reason: s.Rollback.Reason, At: e.At.UTC()})
+		return a.withdrawn(s, b.Ref, rings.Hold{By: e.Actor, Reason: s.Rollback.Reason, At: e.At.UTC()})
 	case s.Kind == orchestrator.KindRollback:
-		return a.withdrawn(s, b.Ref, at, rings.Hold{By: s.StartedBy, Reason: s.Options.Reason, At: e.At.UTC()})
+		return a.withdrawn(s, b.Ref, rings.Hold{By: s.StartedBy, Reason: s.Options.Reason, At: e.At.UTC()})
 	}
 	return nil
 }
 
-// withdrawn puts the hold on what the ring had before the attempt.
-func (a *appender) withdrawn(s *orchestrator.State, ref orchestrator.Ref, at orchestrator.Attempt, h rings.Hold) error {
+// withdrawn puts the hold on what the ring had before the step changed it.
+func (a *appender) withdrawn(s *orchestrator.State, ref orchestrator.Ref, h rings.Hold) error {
+	st := stepOf(s, ref)
+	if st == nil || !st.Changed || st.Was == "" {
+		return nil
+	}
 	svc, err := a.service(s.Scope.App, ref.Service)
-	if svc == nil || at.From == "" || at.From == at.Version {
+	if svc == nil {
 		return err
 	}
 	h.Rollout = string(s.ID)
@@ -110,7 +126,7 @@ func (a *appender) withdrawn(s *orchestrator.State, ref orchestrator.Ref, at orc
 	if svc.Held[ref.Ring] == nil {
 		svc.Held[ref.Ring] = map[rings.Version]rings.Hold{}
 	}
-	svc.Held[ref.Ring][at.From] = h
+	svc.Held[ref.Ring][st.Was] = h
 	return nil
 }
 

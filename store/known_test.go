@@ -104,3 +104,120 @@ func TestRollbackHolds(t *testing.T) {
 		})
 	}
 }
+
+// rolled returns what happens when the step puts the version on its ring.
+func rolled(ref orchestrator.Ref, from, to rings.Version, commit string) []orchestrator.Body {
+	return []orchestrator.Body{
+		orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: to, From: from, Nonce: 1, Ours: true}},
+		orchestrator.Published{Ref: ref, Commit: commit}, done(ref),
+	}
+}
+
+func ringDone(name rings.RingName) orchestrator.Body {
+	return orchestrator.RingEnded{Ring: name, Phase: orchestrator.RingDone}
+}
+
+// TestRollbackHoldsOnce: what a step withdraws is what was there before its
+// first attempt, also when a later one finds its own version.
+func TestRollbackHoldsOnce(t *testing.T) {
+	db := openShop(t)
+	ref := orchestrator.Ref{Ring: "ring-1", Service: "db"}
+	tape, lease := startKind(t, db, orchestrator.KindRollback, "ring-1")
+	bodies := append(rolled(ref, "v2", "v1", "c1")[:2], rolled(ref, "v1", "v1", "c2")...)
+	for _, b := range bodies {
+		appendAll(t, db, tape.Batch(lease, b))
+	}
+	held := service(t, db).Held["ring-1"]
+	if _, ok := held["v2"]; !ok || len(held) != 1 {
+		t.Errorf("held: %v, want v2 alone", held)
+	}
+}
+
+// TestVerified: a ring that ended well verifies the versions that its steps put
+// there, and lifts the holds on them, but not those of other rings.
+func TestVerified(t *testing.T) {
+	ref := orchestrator.Ref{Ring: "ring-1", Service: "db"}
+	for name, test := range map[string]struct {
+		bodies []orchestrator.Body
+		want   string
+		held   int
+	}{
+		"done":                   {append(rolled(ref, "v1", "v2", "c1"), ringDone("ring-1")), "shop-1", 0},
+		"ring fails":             {append(rolled(ref, "v1", "v2", "c1"), orchestrator.RingEnded{Ring: "ring-1", Phase: orchestrator.RingFailed}), "", 1},
+		"other ring":             {append(rolled(ref, "v1", "v2", "c1"), ringDone("ring-2")), "", 1},
+		"not the step's version": {append(rolled(ref, "v1", "v3", "c1"), ringDone("ring-1")), "", 1},
+		"skipped":                {[]orchestrator.Body{orchestrator.StepEnded{Ref: ref, Phase: orchestrator.StepSkipped}, ringDone("ring-1")}, "shop-0", 1},
+		"found": {[]orchestrator.Body{
+			orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: "v2", Nonce: 1, Commit: "c1"}},
+			done(ref), ringDone("ring-1")}, "shop-1", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openShop(t)
+			held := map[rings.Version]rings.Hold{"v2": {Rollout: "shop-0"}}
+			must(t, db.UpdateApp(t.Context(), "shop", func(a *rings.Application) error {
+				a.Services[0].Known = map[rings.RingName]rings.Known{"ring-1": {Version: "v1", Commit: "c0", Verified: "shop-0"}}
+				a.Services[0].Held = map[rings.RingName]map[rings.Version]rings.Hold{"ring-1": held, "ring-2": held}
+				return nil
+			}))
+			tape, lease := startKind(t, db, orchestrator.KindForward, "ring-1", "ring-2")
+			for _, b := range test.bodies {
+				appendAll(t, db, tape.Batch(lease, b))
+			}
+			svc := service(t, db)
+			if got := svc.Known["ring-1"].Verified; got != test.want {
+				t.Errorf("verified by %q, want %q", got, test.want)
+			}
+			if len(svc.Held["ring-1"]) != test.held || len(svc.Held["ring-2"]) != 1 {
+				t.Errorf("held: %v, want %d on ring-1 and 1 on ring-2", svc.Held, test.held)
+			}
+		})
+	}
+}
+
+// TestVerifiedLeavesOut: what is taken back, or only watched, is not verified.
+func TestVerifiedLeavesOut(t *testing.T) {
+	db := openShop(t)
+	var first orchestrator.Created
+	id, err := db.CreateRollout(t.Context(), "shop", func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		a.Services[0].Known = map[rings.RingName]rings.Known{"ring-1": {Version: "v2"}}
+		first = storetest.Created(a, "ring-1")
+		first.Steps[0].Observed, first.Steps[0].Wave = true, 0
+		return first, nil
+	}, "bob", storetest.Start)
+	must(t, err)
+	lease, err := db.Acquire(t.Context(), id, driver, storetest.Start, time.Hour)
+	must(t, err)
+	must(t, db.UpdateApp(t.Context(), "shop", func(a *rings.Application) error {
+		a.Services[0].Known = map[rings.RingName]rings.Known{"ring-1": {Version: "v2"}}
+		return nil
+	}))
+	tape := storetest.NewTape(id, first, "bob", storetest.Start)
+	appendAll(t, db, tape.Batch(lease, done(orchestrator.Ref{Ring: "ring-1", Service: "db"}), ringDone("ring-1")))
+	if got := service(t, db).Known["ring-1"]; got != (rings.Known{Version: "v2"}) {
+		t.Errorf("known: %+v, want v2 as before", got)
+	}
+}
+
+// TestUndoHolds: what an automatic rollback withdraws is held, with the reason
+// of the rollback.
+func TestUndoHolds(t *testing.T) {
+	db := openShop(t)
+	forward, undo := orchestrator.Ref{Ring: "ring-1", Service: "db"}, orchestrator.Ref{Ring: "ring-1", Service: "db", Undo: true}
+	tape, lease := startKind(t, db, orchestrator.KindForward, "ring-1", "ring-2")
+	for _, b := range append(rolled(forward, "v1", "v2", "c1"), rollback(undo), orchestrator.RollbackRing{Ring: "ring-1"}) {
+		appendAll(t, db, tape.Batch(lease, b))
+	}
+	if held := service(t, db).Held; held != nil {
+		t.Errorf("before the rollback: held %v", held)
+	}
+	appendAll(t, db, tape.Batch(lease, append(rolled(undo, "v2", "v1", "c2"), ringDone("ring-1"))...))
+	svc := service(t, db)
+	want := map[rings.RingName]map[rings.Version]rings.Hold{"ring-1": {"v2": {Rollout: "shop-1", By: "bob",
+		Reason: broken.Words, At: tape.State.At.Add(-time.Second)}}}
+	if diff := cmp.Diff(want, svc.Held); diff != "" {
+		t.Errorf("held (-want +got):\n%s", diff)
+	}
+	if got := svc.Known["ring-1"]; got.Version != "v1" || got.Commit != "c2" || got.Verified != "" {
+		t.Errorf("known: %+v, want v1 at c2, not verified", got)
+	}
+}

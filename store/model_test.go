@@ -216,6 +216,30 @@ func TestRollouts(t *testing.T) {
 	}
 }
 
+// TestSummaryReason says why a rollout stands still, and no longer when it goes
+// on.
+func TestSummaryReason(t *testing.T) {
+	db := openShop(t)
+	tape, lease := start(t, db, "shop", "ring-1", storetest.Start)
+	for _, test := range []struct {
+		body   orchestrator.Body
+		phase  orchestrator.Phase
+		reason string
+	}{
+		{orchestrator.Held{Word: orchestrator.Word{By: "bob", Reason: "lunch"}}, orchestrator.Paused, "lunch"},
+		{orchestrator.Resumed{}, orchestrator.Running, ""},
+		{rollback(orchestrator.Ref{Ring: "ring-1", Service: "db", Undo: true}), orchestrator.RollingBack, ""},
+		{orchestrator.Ended{Phase: orchestrator.RolledBack, Failure: broken}, orchestrator.RolledBack, broken.Words},
+	} {
+		appendAll(t, db, tape.Batch(lease, test.body))
+		row, err := db.Summary(t.Context(), tape.ID)
+		must(t, err)
+		if row.Phase != test.phase || row.Reason != test.reason {
+			t.Errorf("after %T: %s, %q; want %s, %q", test.body, row.Phase, row.Reason, test.phase, test.reason)
+		}
+	}
+}
+
 func TestEvents(t *testing.T) {
 	db := openShop(t)
 	tape, lease := start(t, db, "shop", "ring-1", storetest.Start)

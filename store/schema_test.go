@@ -143,12 +143,12 @@ func TestGoldenStore(t *testing.T) {
 		t.Run(fmt.Sprint("v", version), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "rollout.db")
 			copyFile(t, golden(goldenStore, version), path)
-			testGoldenStore(t, open(t, path))
+			testGoldenStore(t, open(t, path), version)
 		})
 	}
 }
 
-func testGoldenStore(t *testing.T, db *store.DB) {
+func testGoldenStore(t *testing.T, db *store.DB, version int) {
 	s, err := db.Rollout(t.Context(), "shop-1")
 	must(t, err)
 	if s.Phase != orchestrator.Cancelled || s.StartedBy != "ada" {
@@ -156,13 +156,26 @@ func testGoldenStore(t *testing.T, db *store.DB) {
 	}
 	events, err := db.Events(t.Context(), "shop-2", 0, 0)
 	must(t, err)
-	if len(events) != 1209 {
-		t.Errorf("shop-2 has %d events, want 1209", len(events))
+	if want := []int{1: 1209, 2: 1210}[version]; len(events) != want {
+		t.Errorf("shop-2 has %d events, want %d", len(events), want)
 	}
 	app, err := db.App(t.Context(), "shop")
 	must(t, err)
 	if got := app.Services[0].Known["ring-1"].Version; got != "v2" {
 		t.Errorf("known version of db on ring-1: %q", got)
+	}
+	if version == 1 {
+		return
+	}
+	s, err = db.Rollout(t.Context(), "web-1")
+	must(t, err)
+	if s.Phase != orchestrator.Failed || s.Rollback == nil || len(s.Rings) != 2 || len(s.Rings[0].Counted) != 2 {
+		t.Errorf("web-1: %s, rollback %+v, on %s", s.Phase, s.Rollback, s.RingNames())
+	}
+	h, err := db.Halted(t.Context(), "shop", storetest.Start)
+	must(t, err)
+	if h == nil || h.Reason != "sale" {
+		t.Errorf("halt of shop: %+v", h)
 	}
 }
 
@@ -173,13 +186,13 @@ func copyFile(t *testing.T, from, to string) {
 	must(t, os.WriteFile(to, data, 0o600))
 }
 
-// TestGoldenJournal folds the journals of older versions. That of the present
-// one has an event of every type, and is written as it was.
+// TestGoldenJournal folds a journal of each version. That of the present one
+// has an event of every type, and is written as it was.
 func TestGoldenJournal(t *testing.T) {
 	if *update {
 		must(t, os.WriteFile(golden(goldenJournal, present), encode(t, everything()), 0o644))
 	}
-	for version := 1; version < present; version++ {
+	for version := 1; version <= present; version++ {
 		t.Run(fmt.Sprint("v", version), func(t *testing.T) {
 			testGoldenJournal(t, version)
 		})

@@ -54,6 +54,51 @@ func TestSnapshotIsFold(t *testing.T) {
 	}
 }
 
+// TestSnapshotOfEach makes a snapshot after every single event of a journal
+// that has every type, so that none can hide behind another.
+func TestSnapshotOfEach(t *testing.T) {
+	db := openUnsynced(t)
+	events := everything()
+	id, err := db.CreateRollout(t.Context(), "shop", func(orchestrator.ID, *rings.Application) (orchestrator.Created, error) {
+		return events[0].Body.(orchestrator.Created), nil
+	}, "ada", storetest.Start)
+	must(t, err)
+	lease, err := db.Acquire(t.Context(), id, driver, storetest.Start, time.Hour)
+	must(t, err)
+	tape := storetest.NewTape(id, events[0].Body.(orchestrator.Created), "ada", storetest.Start)
+	for _, e := range events[1:] {
+		appendAll(t, db, tape.Batch(lease, append([]orchestrator.Body{e.Body}, longTail...)...))
+		t.Log(e.Type())
+		wantFold(t, db, tape)
+	}
+	for _, err := range db.Check(t.Context()) {
+		t.Error(err)
+	}
+}
+
+// TestSnapshotAcrossRings passes from ring to ring between two snapshots: what
+// was seen before belongs to the one, what comes after to the other.
+func TestSnapshotAcrossRings(t *testing.T) {
+	db := openUnsynced(t)
+	tape, lease := startKind(t, db, orchestrator.KindForward, "ring-1", "ring-2")
+	seen := func(n int) orchestrator.Body {
+		return orchestrator.Observed{Fact: orchestrator.Fact{Service: "db", Deployment: &orchestrator.Deployment{Cluster: storetest.Cluster(n)}}}
+	}
+	first, second := orchestrator.Ref{Ring: "ring-1", Service: "db", Undo: true}, orchestrator.Ref{Ring: "ring-2", Service: "db", Undo: true}
+	for _, bodies := range [][]orchestrator.Body{
+		{orchestrator.RingStarted{Ring: "ring-1"}},
+		{seen(1), orchestrator.RingStarted{Ring: "ring-2"}, seen(2)},
+		{rollback(second, first), orchestrator.RollbackRing{Ring: "ring-2"}},
+		{seen(3), orchestrator.RollbackRing{Ring: "ring-1"}, seen(4)},
+	} {
+		appendAll(t, db, tape.Batch(lease, append(bodies, longTail...)...))
+		wantFold(t, db, tape)
+	}
+	if n := len(tape.State.Steps[5].Clusters); n != 1 {
+		t.Errorf("%d clusters of ring-1 were seen while it is taken back, want 1", n)
+	}
+}
+
 // player makes events at random, without sense but such that they fold.
 type player struct{ *rand.Rand }
 
@@ -75,9 +120,28 @@ func (p *player) move(s *orchestrator.State) orchestrator.Body {
 }
 
 // rare are the events of which each is as likely as the other.
-func (p *player) rare(_ *orchestrator.State, ref orchestrator.Ref) []orchestrator.Body {
+func (p *player) rare(s *orchestrator.State, ref orchestrator.Ref) []orchestrator.Body {
 	n := 1 + p.IntN(9)
+	word := orchestrator.Word{By: "bob", Reason: fmt.Sprint("reason ", n), At: storetest.Start}
+	taking := orchestrator.Body(orchestrator.RollbackRing{Ring: ref.Ring})
+	if s.Rollback == nil {
+		taking = p.rollback(s)
+	}
 	return []orchestrator.Body{
+		taking,
+		orchestrator.ClockJumped{},
+		orchestrator.Halted{Halt: &rings.Halt{Reason: word.Reason}},
+		orchestrator.RingVerified{Ring: ref.Ring},
+		orchestrator.RingStarted{Ring: ref.Ring},
+		orchestrator.RingCounted{Ring: ref.Ring, Clusters: p.clusters()},
+		orchestrator.RingConverged{Ring: ref.Ring},
+		orchestrator.SoakRestarted{Ring: ref.Ring, From: storetest.Start.Add(time.Duration(n) * time.Hour)},
+		orchestrator.RingSoaked{Ring: ref.Ring},
+		orchestrator.RingEnded{Ring: ref.Ring, Phase: pick(p, orchestrator.RingDone, orchestrator.RingFailed, orchestrator.RingSkipped), Failure: broken},
+		orchestrator.Approved{Ring: ref.Ring, Gate: pick(p, orchestrator.GateBefore, orchestrator.GateAfter), Approval: orchestrator.Approval{Word: word}},
+		orchestrator.ApprovalFell{Ring: ref.Ring, Gate: pick(p, orchestrator.GateBefore, orchestrator.GateAfter)},
+		orchestrator.Held{Word: word},
+		orchestrator.Resumed{},
 		orchestrator.Driven{Engine: n},
 		orchestrator.Started{},
 		orchestrator.StepStarted{Ref: ref},
@@ -90,6 +154,15 @@ func (p *player) rare(_ *orchestrator.State, ref orchestrator.Ref) []orchestrato
 			Reason: "so it is", Failure: broken},
 		orchestrator.Commanded{Command: orchestrator.Command{Kind: orchestrator.CommandSkip, By: "bob", Ring: ref.Ring, Service: ref.Service}},
 	}
+}
+
+// rollback takes one or two of the steps back.
+func (p *player) rollback(s *orchestrator.State) orchestrator.Body {
+	b := orchestrator.RollbackStarted{Reason: "it broke"}
+	for _, i := range p.Perm(len(s.Steps))[:1+p.IntN(2)] {
+		b.Steps = append(b.Steps, orchestrator.NewStep{Ring: s.Steps[i].Ring, Target: s.Steps[i].Target, Wave: 1, Undo: true, To: "v1"})
+	}
+	return b
 }
 
 func pick[T any](p *player, from ...T) T { return from[p.IntN(len(from))] }

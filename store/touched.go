@@ -97,8 +97,8 @@ func (t *touched) note(e orchestrator.Event) {
 		t.current = b.Ring
 	case orchestrator.Commanded, orchestrator.Halted, orchestrator.Started, orchestrator.Dropped,
 		orchestrator.AttemptDecided, orchestrator.Published, orchestrator.TakenUp, orchestrator.StepEnded,
-		orchestrator.Warned, orchestrator.RingVerified, orchestrator.RingConverged, orchestrator.RingEnded,
-		orchestrator.Approved, orchestrator.ApprovalFell, orchestrator.Held, orchestrator.Ended:
+		orchestrator.Warned, orchestrator.RingVerified, orchestrator.RingConverged, orchestrator.SoakRestarted,
+		orchestrator.RingSoaked, orchestrator.RingEnded, orchestrator.Approved, orchestrator.ApprovalFell, orchestrator.Held, orchestrator.Ended:
 	case orchestrator.Resumed: // it is rare, and sets much back
 		t.all = true
 	default:

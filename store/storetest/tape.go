@@ -130,7 +130,7 @@ func Turning(ref orchestrator.Ref, cluster rings.ClusterName, nonce int64, ready
 // Whole returns all that happens after the first event of a rollout of the
 // application on the ring until it has succeeded.
 func Whole(a *rings.Application, ring rings.RingName, clusters int) []orchestrator.Body {
-	bodies := []orchestrator.Body{orchestrator.Driven{}, orchestrator.Started{}}
+	bodies := []orchestrator.Body{orchestrator.Driven{}, orchestrator.Started{}, orchestrator.RingStarted{Ring: ring}}
 	for _, svc := range a.Services {
 		ref := orchestrator.Ref{Ring: ring, Service: svc.Name}
 		nonce := svc.LastNonce + 1
@@ -141,5 +141,7 @@ func Whole(a *rings.Application, ring rings.RingName, clusters int) []orchestrat
 		}
 		bodies = append(bodies, orchestrator.StepEnded{Ref: ref, Phase: orchestrator.StepDone, Reason: "all clusters are ready"})
 	}
-	return append(bodies, orchestrator.Ended{Phase: orchestrator.Succeeded})
+	return append(bodies, orchestrator.RingConverged{Ring: ring},
+		orchestrator.RingEnded{Ring: ring, Phase: orchestrator.RingDone, Reason: "all clusters are ready"},
+		orchestrator.Ended{Phase: orchestrator.Succeeded})
 }
