@@ -23,7 +23,7 @@ func (p *program) cancelCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cancel", Category: "Roll out", Usage: "End a rollout: nothing new starts, nothing is undone", ArgsUsage: "ID",
 		Description: examples("rollout cancel shop-12", "rollout cancel shop --reason \"not today\""),
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record"}, p.backgroundFlag()},
+		Flags:       []cli.Flag{reasonFlag(), p.backgroundFlag()},
 		Action: func(c *cli.Context) error {
 			return p.runCancel(c.Context, cancelOptions{c.Args().Get(0), c.String("reason"), !c.Bool("no-background")})
 		},
@@ -102,15 +102,18 @@ func changedLines(s *orchestrator.State) []string {
 	return out
 }
 
-// stays reports whether the step has written something that was not taken back.
+// stays reports whether the step has changed something that was not taken back.
 func stays(st *orchestrator.StepState) bool {
 	return !st.Undo && st.Attempt.Ours && st.Attempt.Commit != "" && st.Phase != orchestrator.StepRolledBack
 }
 
 // changeOf is what the step has written: "v1 -> v2".
 func changeOf(st *orchestrator.StepState) string {
-	if st.Attempt.From == st.Attempt.Version {
-		return fmt.Sprintf("%s again", st.Attempt.Version)
+	switch {
+	case st.Changed && st.Was != "":
+		return fmt.Sprintf("%s -> %s", st.Was, st.To)
+	case st.Changed:
+		return "-> " + string(st.To)
 	}
-	return fmt.Sprintf("%s -> %s", st.Attempt.From, st.Attempt.Version)
+	return fmt.Sprintf("%s again", st.To)
 }

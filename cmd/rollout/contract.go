@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"rollout/orchestrator"
@@ -8,7 +9,8 @@ import (
 	"rollout/store"
 )
 
-// The objects that -o json and yaml print. Names never change and never go.
+// The objects that -o json and yaml print. Names never change and never go. A
+// time that has not come is null.
 
 type appView struct {
 	Name      rings.AppName       `json:"name"`
@@ -191,6 +193,8 @@ func (p *program) driver(l *orchestrator.Lease) *driverView {
 // summaryView is a rollout in a list: a rolloutView without its steps.
 type summaryView struct {
 	ID         orchestrator.ID                     `json:"id"`
+	Kind       string                              `json:"kind"` // forward, retry, rollback
+	Of         orchestrator.ID                     `json:"of"`   // the rollout that it retries or takes back
 	App        rings.AppName                       `json:"app"`
 	Phase      orchestrator.Phase                  `json:"phase"`
 	Reason     string                              `json:"reason"`
@@ -203,23 +207,116 @@ type summaryView struct {
 	Driver     *driverView                         `json:"driver"`
 }
 
+// wordForward is the word for the kind that most rollouts are of.
+const wordForward = "forward"
+
 func (p *program) viewSummary(s store.Summary) summaryView {
-	return summaryView{ID: s.ID, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
+	return summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
 		Driver: p.driver(s.Lease)}
 }
 
+// liveView is a rollout in the list of those that are live.
+type liveView struct {
+	summaryView
+	Awaits *awaitsView `json:"awaits"`
+}
+
+// liveList is the list of what is live, with the halts that stand.
+type liveList struct {
+	list[liveView]
+	Halts []haltView `json:"halts"`
+}
+
+// awaitsView is what a rollout waits for a person to do; null when nothing.
+type awaitsView struct {
+	What    string            `json:"what"` // approval, resume
+	Ring    rings.RingName    `json:"ring"`
+	Gate    orchestrator.Gate `json:"gate"`    // of an approval: before, after
+	Command string            `json:"command"` // that does it
+}
+
+func viewAwaits(s *orchestrator.State) *awaitsView {
+	if s.Phase.Ended() {
+		return nil
+	}
+	if s.Pause != nil {
+		return &awaitsView{What: "resume", Command: fmt.Sprintf("rollout resume %s", s.ID)}
+	}
+	if ring, gate, ok := s.Awaiting(); ok {
+		return &awaitsView{What: "approval", Ring: ring, Gate: gate, Command: fmt.Sprintf("rollout approve %s", s.ID)}
+	}
+	return nil
+}
+
+// haltView is a halt; its app is "" when it is of all applications.
+type haltView struct {
+	App    rings.AppName `json:"app"`
+	By     string        `json:"by"`
+	Reason string        `json:"reason"`
+	At     *time.Time    `json:"at"`
+	Until  *time.Time    `json:"until"` // null: until it is lifted
+}
+
+func viewHalt(h rings.Halt) haltView {
+	return haltView{App: h.App, By: h.By, Reason: h.Reason, At: instant(h.At), Until: instant(h.Until)}
+}
+
+func viewHalts(halts []rings.Halt) []haltView {
+	out := []haltView{}
+	for _, h := range halts {
+		out = append(out, viewHalt(h))
+	}
+	return out
+}
+
 type rolloutView struct {
 	summaryView
-	Hint     string     `json:"hint"`
-	Warnings []string   `json:"warnings"`
-	Steps    []stepView `json:"steps"`
+	Hint       string          `json:"hint"`
+	Awaits     *awaitsView     `json:"awaits"`
+	Halt       *haltView       `json:"halt"` // that it waits for
+	Warnings   []string        `json:"warnings"`
+	RingStates []ringStateView `json:"ringStates"`
+	Steps      []stepView      `json:"steps"`
+}
+
+// ringStateView is a ring of a rollout.
+type ringStateView struct {
+	Name        rings.RingName         `json:"name"`
+	Phase       orchestrator.RingPhase `json:"phase"`
+	Reason      string                 `json:"reason"`
+	Approvals   []approvalView         `json:"approvals"`
+	Checks      []checkStateView       `json:"checks"`
+	StartedAt   *time.Time             `json:"startedAt"`
+	ConvergedAt *time.Time             `json:"convergedAt"` // all its services were live
+	SoakUntil   *time.Time             `json:"soakUntil"`   // while it soaks
+	FinishedAt  *time.Time             `json:"finishedAt"`
+}
+
+type approvalView struct {
+	Gate   orchestrator.Gate `json:"gate"`
+	By     string            `json:"by"`
+	Reason string            `json:"reason"`
+	At     *time.Time        `json:"at"`
+}
+
+// checkStateView is how a check has answered; last is ok, refused for a bad
+// answer, else inconclusive.
+type checkStateView struct {
+	Name    string              `json:"name"`
+	Good    int                 `json:"good"`
+	Bad     int                 `json:"bad"`
+	Last    orchestrator.Result `json:"last"`
+	Words   string              `json:"words"`
+	AskedAt *time.Time          `json:"askedAt"`
 }
 
 type stepView struct {
 	Ring       rings.RingName    `json:"ring"`
 	Service    rings.ServiceName `json:"service"`
 	Wave       int               `json:"wave"`
+	Planned    bool              `json:"planned"` // false: only looked at, because others depend on it
+	Undo       bool              `json:"undo"`    // it takes what another step did back
 	Phase      string            `json:"phase"`
 	Reason     string            `json:"reason"`
 	From       rings.Version     `json:"from"`
@@ -238,24 +335,65 @@ type stepClusterView struct {
 }
 
 func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) rolloutView {
-	now := p.now()
-	v := rolloutView{Warnings: append([]string{}, s.Warnings...), Steps: []stepView{}}
-	v.summaryView = summaryView{ID: s.ID, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
-		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
-	if s.Failure != nil {
-		v.Hint = s.Failure.Hint
-	}
+	v := viewState(s, p.now())
 	if !s.Phase.Ended() {
 		v.Driver = p.driver(l)
-	}
-	for _, st := range s.Steps {
-		v.Steps = append(v.Steps, viewStep(st, now))
 	}
 	return v
 }
 
-func viewStep(st *orchestrator.StepState, now time.Time) stepView {
-	v := stepView{Ring: st.Ring, Service: st.Target.Service, Wave: st.Wave, Phase: phaseWord(st), Reason: stepReason(st, now),
+// viewState is the rollout as it was at the time, without its driver.
+func viewState(s *orchestrator.State, now time.Time) rolloutView {
+	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s)}
+	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
+		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
+	if s.Failure != nil {
+		v.Hint = s.Failure.Hint
+	}
+	if s.Halt != nil && !s.Phase.Ended() && s.Halt.Stands(now) {
+		h := viewHalt(*s.Halt)
+		v.Halt = &h
+	}
+	waits := s.Why(now)
+	for _, r := range s.Rings {
+		v.RingStates = append(v.RingStates, viewRingState(s, r, waits))
+	}
+	for _, st := range s.Steps {
+		v.Steps = append(v.Steps, viewStep(s, st, now))
+	}
+	return v
+}
+
+func viewRingState(s *orchestrator.State, r *orchestrator.RingState, waits []orchestrator.Wait) ringStateView {
+	v := ringStateView{Name: r.Name, Phase: r.Phase, Reason: ringReason(s, r, waits), Approvals: []approvalView{}, Checks: []checkStateView{},
+		StartedAt: instant(r.StartedAt), ConvergedAt: instant(r.ConvergedAt), FinishedAt: instant(r.FinishedAt)}
+	for _, gate := range []orchestrator.Gate{orchestrator.GateBefore, orchestrator.GateAfter} {
+		if a := approvalOf(r, gate); a != nil {
+			v.Approvals = append(v.Approvals, approvalView{Gate: gate, By: a.By, Reason: a.Reason, At: instant(a.At)})
+		}
+	}
+	for _, c := range r.Policy.Checks {
+		if cs := r.Checks[c.Name]; cs != nil {
+			v.Checks = append(v.Checks, checkStateView{Name: c.Name, Good: cs.Good, Bad: cs.Bad, Last: cs.Last, Words: cs.Words, AskedAt: instant(cs.AskedAt)})
+		}
+	}
+	for _, w := range waits {
+		if w.Ring == r.Name && w.Gate == "soak" {
+			v.SoakUntil = instant(w.Until)
+		}
+	}
+	return v
+}
+
+func approvalOf(r *orchestrator.RingState, g orchestrator.Gate) *orchestrator.Approval {
+	if g == orchestrator.GateBefore {
+		return r.Before
+	}
+	return r.After
+}
+
+func viewStep(s *orchestrator.State, st *orchestrator.StepState, now time.Time) stepView {
+	v := stepView{Ring: st.Ring, Service: st.Target.Service, Wave: st.Wave, Planned: !st.Observed, Undo: st.Undo, Phase: phaseWord(st), Reason: stepReason(s, st, now),
 		From: fromVersion(st), To: st.To, Commit: st.Attempt.Commit, StartedAt: instant(st.StartedAt), FinishedAt: instant(st.FinishedAt),
 		Clusters: []stepClusterView{}}
 	for _, name := range clustersOf(st) {
@@ -266,8 +404,12 @@ func viewStep(st *orchestrator.StepState, now time.Time) stepView {
 }
 
 // stepReason is why the step stands where it stands.
-func stepReason(st *orchestrator.StepState, now time.Time) string {
-	if st.Phase == orchestrator.StepWaiting && len(st.Needs) == 0 {
+func stepReason(s *orchestrator.State, st *orchestrator.StepState, now time.Time) string {
+	switch {
+	case st.Phase != orchestrator.StepWaiting:
+	case ringOf(s, st.Ring).StartedAt.IsZero() && s.Phase != orchestrator.Pending && len(s.Rings) > 1:
+		return fmt.Sprintf("waiting for %s to start", st.Ring)
+	case len(st.Needs) == 0:
 		return "waiting for the rollout to start"
 	}
 	return st.Explain(now)

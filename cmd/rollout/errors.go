@@ -35,9 +35,9 @@ const exitCodes = `   0  done
    3  not found
    4  conflict: it exists already or others need it; another rollout, claim or change by hand is in the way; the store is busy
    5  invalid input: names, plan, cycle, fleet.yaml, a ring without clusters, another manager than the application's
-   6  the rollout failed
+   6  the rollout failed, or was rolled back
    7  the rollout was cancelled
-   8  the timeout passed
+   8  the timeout passed, or the rollout is paused or waits for a person
  130  interrupted`
 
 // usageError is about the command line.
@@ -133,6 +133,7 @@ func classify(err error) verdict {
 	var command *commandError
 	var git *gitrepo.Error
 	var busy *store.RingBusyError
+	var halted *store.HaltedError
 	var owned *fleet.LabelsOwnedError
 	var fault *fleetyaml.Error
 	var faults *rings.InvalidError
@@ -143,6 +144,8 @@ func classify(err error) verdict {
 		return verdict{command.exit, command.code, command.hint}
 	case errors.As(err, &busy):
 		return verdict{exitConflict, "ring-busy", fmt.Sprintf("\"rollout watch %s\" follows it, \"rollout cancel %s\" ends it", busy.ID, busy.ID)}
+	case errors.As(err, &halted):
+		return verdict{exitConflict, "halted", fmt.Sprintf("\"%s\" lifts it", unhaltCommand(halted.Halt))}
 	case errors.As(err, &owned):
 		return verdict{exitConflict, "labels-owned", "set the labels there: " + owned.Owner}
 	case errors.As(err, &git):

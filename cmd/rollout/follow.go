@@ -99,6 +99,11 @@ func ending(s *orchestrator.State) error {
 	if s.Failure == nil {
 		return e
 	}
+	if s.Phase == orchestrator.RolledBack {
+		e.code, e.what = "rolled-back", fmt.Sprintf("rollout %s was %s", s.ID, s.Explain(s.FinishedAt))
+		e.hint = cmpHint(s.Failure.Hint, fmt.Sprintf("\"rollout show %s\" shows what failed, and what was taken back", s.ID))
+		return e
+	}
 	e.code, e.hint = string(s.Failure.Code), cmpHint(s.Failure.Hint, again(s))
 	e.what = fmt.Sprintf("rollout %s failed (%s): %s", s.ID, s.Failure.Code, s.Explain(s.FinishedAt))
 	if s.Failure.Code == orchestrator.CodeClaimed || s.Failure.Code == orchestrator.CodeManual {

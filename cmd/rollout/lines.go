@@ -42,7 +42,7 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 	case orchestrator.Resumed:
 		return "goes on"
 	case orchestrator.RollbackStarted:
-		return fmt.Sprintf("rolling %d services back: %s", len(b.Steps), b.Reason)
+		return "rolling back: " + b.Reason
 	case orchestrator.RollbackRing:
 		return fmt.Sprintf("%s: rolling back", b.Ring)
 	case orchestrator.Ended:
@@ -87,6 +87,10 @@ func ringEventWords(s *orchestrator.State, e orchestrator.Event) string {
 			return fmt.Sprintf("%s: all services are live; soaking for %s", b.Ring, orchestrator.Duration(soak))
 		}
 		return fmt.Sprintf("%s: all services are live", b.Ring)
+	case orchestrator.SoakRestarted:
+		return fmt.Sprintf("%s: the soak counts from %s, when a cluster last turned", b.Ring, stamp(b.From))
+	case orchestrator.RingSoaked:
+		return fmt.Sprintf("%s: waits for approval: rollout approve %s", b.Ring, s.ID)
 	case orchestrator.RingEnded:
 		return strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", b.Ring, b.Phase, b.Reason), ": ")
 	case orchestrator.Approved:
@@ -142,7 +146,7 @@ func startedWord(s *orchestrator.State, r orchestrator.Ref) string {
 	st := stepOf(s, r)
 	switch {
 	case r.Undo:
-		return "started back"
+		return "is being taken back"
 	case st != nil && st.Observed:
 		return "looked at, as others depend on it"
 	}

@@ -44,13 +44,15 @@ func TestEventWords(t *testing.T) {
 		{orchestrator.RingCounted{Ring: "ring-1", Clusters: []rings.ClusterName{"a", "b"}}, "ring-1: 2 clusters count, and none that joins later"},
 		{orchestrator.RingConverged{Ring: "ring-1"}, "ring-1: all services are live; soaking for 1h"},
 		{orchestrator.RingConverged{Ring: "ring-2"}, "ring-2: all services are live"},
+		{orchestrator.SoakRestarted{Ring: "ring-1", From: started}, "ring-1: the soak counts from 2026-11-20T12:00:00Z, when a cluster last turned"},
+		{orchestrator.RingSoaked{Ring: "ring-1"}, "ring-1: waits for approval: rollout approve shop-3"},
 		{orchestrator.RingEnded{Ring: "ring-2", Phase: orchestrator.RingSkipped, Reason: "it has no clusters"}, "ring-2: Skipped: it has no clusters"},
 		{orchestrator.Approved{Ring: "ring-2", Gate: orchestrator.GateBefore, Approval: orchestrator.Approval{Word: orchestrator.Word{By: "ann"}}}, "ring-2: approved (before) by ann"},
 		{orchestrator.ApprovalFell{Ring: "ring-2", Gate: orchestrator.GateAfter, Words: "it expired"}, "ring-2: the approval (after) fell: it expired"},
-		{orchestrator.RollbackStarted{Reason: "db: not ready", Steps: make([]orchestrator.NewStep, 2)}, "rolling 2 services back: db: not ready"},
+		{orchestrator.RollbackStarted{Reason: "db: not ready", Steps: make([]orchestrator.NewStep, 2)}, "rolling back: db: not ready"},
 		{orchestrator.RollbackRing{Ring: "ring-1"}, "ring-1: rolling back"},
 		{orchestrator.StepStarted{Ref: here}, "ring-2 db: started"},
-		{orchestrator.StepStarted{Ref: back}, "ring-1 db: started back"},
+		{orchestrator.StepStarted{Ref: back}, "ring-1 db: is being taken back"},
 		{orchestrator.AttemptDecided{Ref: back, Attempt: orchestrator.Attempt{From: "v2", Version: "v1", Ours: true}}, "ring-1 db: publishing v2 -> v1"},
 		{orchestrator.ClusterTurned{Ref: here, Cluster: "eu-1", Phase: orchestrator.ClusterSkipped, Reason: "left out by ann: broken"}, "ring-2 db: eu-1 Skipped: left out by ann: broken"},
 		{orchestrator.Dropped{Action: "1"}, ""},
@@ -78,6 +80,7 @@ func TestCancelledLines(t *testing.T) {
 		}
 	}
 	check("rollout shop-3 is cancelled; it had changed nothing")
+	s.Steps[0].Changed, s.Steps[0].Was = true, "v1"
 	s.Steps[0].Attempt = orchestrator.Attempt{From: "v1", Version: "v2", Ours: true, Commit: "c0ffee"}
 	s.Steps[1].Attempt = orchestrator.Attempt{From: "v2", Version: "v2", Ours: true, Commit: "c0ffee"}
 	check("rollout shop-3 is cancelled; what was published stays:", "  ring-1: db v1 -> v2", "  ring-2: db v2 again", `"rollout rollback shop-3" takes it back`)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,7 +15,7 @@ import (
 
 func (p *program) listCommand() *cli.Command {
 	return &cli.Command{
-		Name: "list", Category: "Look", Usage: "List the rollouts that are live, and who drives them", ArgsUsage: "[APP]",
+		Name: "list", Category: "Look", Usage: "List the rollouts that are live, who drives them, and what waits for a person", ArgsUsage: "[APP]",
 		Description: "\"rollout history\" lists those that have ended, too.\n\n" + examples("rollout list", "rollout list shop -o json"),
 		Action:      func(c *cli.Context) error { return p.runList(c.Context, rings.AppName(c.Args().Get(0))) },
 	}
@@ -50,19 +52,50 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 	if err != nil {
 		return err
 	}
-	l := p.summaries(page)
-	err = printList(p, l, "no rollout is live", []string{"ID", "RING", "PHASE", "VERSIONS", "BY", "STARTED", "DRIVER"}, func(v summaryView) []string {
-		return []string{string(v.ID), join(v.Rings), string(v.Phase), versionWords(v.Plan), v.StartedBy, p.when(*v.StartedAt), p.driverWords(v.Driver)}
-	})
-	if err != nil || p.flags.output != "text" {
+	l := liveList{list: listOf([]liveView{})}
+	for _, r := range page.Rollouts {
+		s, err := db.Rollout(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		l.Items = append(l.Items, liveView{p.viewSummary(r), viewAwaits(s)})
+	}
+	halts, err := haltsOf(ctx, db, app, p.now())
+	if err != nil {
 		return err
 	}
-	for _, v := range l.Items {
-		if v.Driver == nil || !v.Driver.Alive {
-			p.say("hint: %s", undrivenHint(v.ID))
-		}
+	l.Halts = viewHalts(halts)
+	if p.flags.output != "text" {
+		return p.print(l, nil)
 	}
-	return nil
+	err = printList(p, l.list, "no rollout is live", []string{"ID", "RING", "PHASE", "VERSIONS", "BY", "STARTED", "DRIVER"}, func(v liveView) []string {
+		return []string{string(v.ID), join(v.Rings), string(v.Phase), versionWords(v.Plan), v.StartedBy, p.when(*v.StartedAt), p.driverWords(v.Driver)}
+	})
+	for _, h := range halts {
+		p.say("halted: %s; \"%s\" lifts it", haltWords(h), unhaltCommand(h))
+	}
+	for _, v := range l.Items {
+		p.sayNeed(v)
+	}
+	return err
+}
+
+// sayNeed says what a live rollout needs of a person.
+func (p *program) sayNeed(v liveView) {
+	switch {
+	case v.Awaits != nil && v.Awaits.What == "approval":
+		p.say("%s waits for approval of %s (%s): %s", v.ID, v.Awaits.Ring, v.Awaits.Gate, v.Awaits.Command)
+	case v.Awaits != nil:
+		p.say("%s is paused: %s", v.ID, v.Awaits.Command)
+	case v.Driver == nil || !v.Driver.Alive:
+		p.say("hint: %s", undrivenHint(v.ID))
+	}
+}
+
+// haltsOf are the halts that stand: all, or those that stop the application.
+func haltsOf(ctx context.Context, db *store.DB, app rings.AppName, now time.Time) ([]rings.Halt, error) {
+	halts, err := db.Halts(ctx, now)
+	return slices.DeleteFunc(halts, func(h rings.Halt) bool { return app != "" && h.App != "" && h.App != app }), err
 }
 
 func undrivenHint(id orchestrator.ID) string {

@@ -52,7 +52,7 @@ func (p *program) app() *cli.App {
 		Name: "rollout", HelpName: "rollout", HideHelpCommand: true, HideVersion: true,
 		Usage:     "Roll applications of many services out to rings of clusters, on Rancher Fleet",
 		UsageText: "rollout COMMAND [SUBCOMMAND] [ARGUMENTS] [FLAGS]",
-		Description: "Without a command: what is live, and what nobody drives.\n" +
+		Description: "Without a command: what is live, what waits for a person, and what nobody drives.\n" +
 			"Flags may stand anywhere. Exit codes: \"rollout help exit-codes\".",
 		Reader: p.stdin, Writer: p.stdout, ErrWriter: p.stderr,
 		ExitErrHandler: func(*cli.Context, error) {},
@@ -61,7 +61,8 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.appCommand(), p.ringCommand(), p.clusterCommand(), p.serviceCommand(), p.planCommand(),
 			p.createCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
-			p.cancelCommand(), p.historyCommand(), p.runCommand(),
+			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(),
+			p.historyCommand(), p.replayCommand(), p.runCommand(),
 			p.storeCommand(), p.versionCommand(), p.helpCommand(),
 		},
 	}

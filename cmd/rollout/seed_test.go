@@ -18,6 +18,8 @@ import (
 //	seed app FILE           an application, as JSON
 //	seed cluster APP RING NAME...
 //	seed rollout APP RING PHASE [MINUTES]   started so long before TEST_NOW
+//	seed rings APP STATE MINUTES            over all rings: running, soaking, awaiting, paused, stuck or rolledback
+//	seed obey ID            drives it, as the engine decides, until it has taken a command
 func seed(args []string) error {
 	ctx := context.Background()
 	db, err := store.Open(ctx, os.Getenv("ROLLOUT_STORE"), store.Options{NoSync: true, NoWait: true})
@@ -37,6 +39,10 @@ func seed(args []string) error {
 		return nil
 	case "rollout":
 		return seedRollout(ctx, db, args[1:])
+	case "rings":
+		return seedRings(ctx, db, args[1:])
+	case "obey":
+		return obey(ctx, db, orchestrator.ID(args[1]))
 	}
 	return fmt.Errorf("seed %q", args[0])
 }
@@ -61,7 +67,7 @@ func seedRollout(ctx context.Context, db *store.DB, args []string) error {
 	start := testNow().Add(-time.Duration(minutes) * time.Minute)
 	ring := rings.RingName(args[1])
 	id, err := db.CreateRollout(ctx, rings.AppName(args[0]), func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
-		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{ring}})
+		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{ring}, Empty: a.RingNames()})
 	}, "bob@example.com", start)
 	if err != nil {
 		return err
@@ -94,11 +100,12 @@ func play(s *orchestrator.State, start time.Time, phase orchestrator.Phase) []or
 		at = at.Add(time.Second)
 		events = append(events, orchestrator.Event{Rollout: s.ID, Seq: s.Version + uint64(len(events)) + 1, At: at, Actor: "host/7", Body: b})
 	}
-	say(orchestrator.Driven{})
+	say(orchestrator.Driven{Engine: orchestrator.Engine})
+	say(orchestrator.Started{})
+	say(orchestrator.RingStarted{Ring: s.Rings[0].Name})
 	claim := orchestrator.Action{ID: "1", Kind: orchestrator.ActClaim, Ring: s.Rings[0].Name}
 	say(orchestrator.Asked{Action: claim})
 	say(orchestrator.Answered{Outcome: orchestrator.Outcome{Action: claim.ID, Result: orchestrator.OK}})
-	say(orchestrator.Started{})
 	for i, st := range s.Steps {
 		ref := orchestrator.Ref{Ring: st.Ring, Service: st.Target.Service}
 		commit := fmt.Sprintf("c0ffee%034d", i+1)
@@ -118,10 +125,12 @@ func play(s *orchestrator.State, start time.Time, phase orchestrator.Phase) []or
 	first := orchestrator.Ref{Ring: s.Steps[0].Ring, Service: s.Steps[0].Target.Service}
 	switch phase {
 	case orchestrator.Succeeded:
+		say(orchestrator.RingEnded{Ring: first.Ring, Phase: orchestrator.RingDone, Reason: fmt.Sprintf("%d services are live", len(s.Steps))})
 		say(orchestrator.Ended{Phase: phase})
 	case orchestrator.Failed:
 		f := orchestrator.Failure{Code: orchestrator.CodeNotReady, Words: "cluster \"eu-2\": deployment shop/db 0/1 replicas for longer than 15m", Service: first.Service, Cluster: "eu-2"}
 		say(orchestrator.StepEnded{Ref: first, Phase: orchestrator.StepFailed, Reason: f.Words, Failure: &f})
+		say(orchestrator.RingEnded{Ring: first.Ring, Phase: orchestrator.RingFailed, Reason: f.Words, Failure: &f})
 		say(orchestrator.Ended{Phase: phase, Failure: &f})
 	case orchestrator.Cancelled:
 		say(orchestrator.Commanded{Command: orchestrator.Command{Kind: orchestrator.CommandCancel, By: "eve@example.com", Reason: "not today", At: at}})

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 	"rollout/store"
 )
 
@@ -25,10 +27,22 @@ func (p *program) runShow(ctx context.Context, ref string) error {
 		if err != nil {
 			return err
 		}
+		if s.Halt, err = haltOf(ctx, db, s, p.now()); err != nil {
+			return err
+		}
 		return p.print(p.viewRollout(s, l), func(w io.Writer) error {
 			return printLines(w, p.frame(l).render(s))
 		})
 	})
+}
+
+// haltOf is the halt that stands for a live rollout, which it may not have
+// heard of while nobody drove it.
+func haltOf(ctx context.Context, db *store.DB, s *orchestrator.State, now time.Time) (*rings.Halt, error) {
+	if s.Phase.Ended() {
+		return nil, nil
+	}
+	return db.Halted(ctx, s.Scope.App, now)
 }
 
 // load returns the rollout that is meant, and its lease.
@@ -56,35 +70,4 @@ func printLines(w io.Writer, lines []string) error {
 		}
 	}
 	return nil
-}
-
-func (p *program) explainCommand() *cli.Command {
-	return &cli.Command{
-		Name: "explain", Category: "Look", Usage: "Say why a rollout stands where it stands", ArgsUsage: "ID",
-		Description: examples("rollout explain shop"),
-		Action:      func(c *cli.Context) error { return p.runExplain(c.Context, c.Args().Get(0)) },
-	}
-}
-
-func (p *program) runExplain(ctx context.Context, ref string) error {
-	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		s, l, err := load(ctx, db, ref)
-		if err != nil {
-			return err
-		}
-		v := p.viewRollout(s, l)
-		return p.print(v, func(w io.Writer) error {
-			fmt.Fprintf(w, "%s on %s: %s: %s\n", v.ID, join(v.Rings), v.Phase, v.Reason)
-			for _, st := range v.Steps {
-				fmt.Fprintf(w, "  %s: %s: %s\n", st.Service, st.Phase, st.Reason)
-			}
-			if v.Hint != "" {
-				fmt.Fprintf(w, "hint: %s\n", v.Hint)
-			}
-			if !s.Phase.Ended() && (v.Driver == nil || !v.Driver.Alive) {
-				fmt.Fprintf(w, "hint: %s\n", undrivenHint(v.ID))
-			}
-			return nil
-		})
-	})
 }

@@ -28,16 +28,100 @@ type frame struct {
 
 func (f frame) render(s *orchestrator.State) []string {
 	out := f.head(s)
-	wave := 0
+	groups := groupsOf(s)
+	if len(groups) == 1 {
+		return f.fit(append(append(out, f.waves(groups[0].steps, s)...), f.foot(s)...))
+	}
+	waits := s.Why(f.now)
+	for _, g := range groups {
+		out = append(out, f.groupHead(s, g, waits))
+		if f.folded(s, g) {
+			continue
+		}
+		for _, l := range f.waves(g.steps, s) {
+			out = append(out, "  "+l)
+		}
+	}
+	return f.fit(append(out, f.foot(s)...))
+}
+
+// group is the steps of a ring that go in one direction.
+type group struct {
+	ring  *orchestrator.RingState
+	undo  bool
+	steps []*orchestrator.StepState
+}
+
+// groupsOf are the rings, and then those that are taken back, in the order in
+// which they go.
+func groupsOf(s *orchestrator.State) []group {
+	var forward, back []group
+	for _, r := range s.Rings {
+		forward = append(forward, group{ring: r})
+	}
 	for _, st := range s.Steps {
+		if !st.Undo {
+			i := slices.IndexFunc(forward, func(g group) bool { return g.ring.Name == st.Ring })
+			forward[i].steps = append(forward[i].steps, st)
+			continue
+		}
+		if len(back) == 0 || back[len(back)-1].ring.Name != st.Ring {
+			back = append(back, group{ring: ringOf(s, st.Ring), undo: true})
+		}
+		back[len(back)-1].steps = append(back[len(back)-1].steps, st)
+	}
+	return append(forward, back...)
+}
+
+// backWords say how far a ring is taken back.
+func (g group) backWords() string {
+	words := "taken back"
+	for _, st := range g.steps {
+		switch {
+		case st.Phase == orchestrator.StepFailed:
+			return "not taken back"
+		case !st.Phase.Ended():
+			words = "is being taken back"
+		}
+	}
+	return words
+}
+
+func (f frame) groupHead(s *orchestrator.State, g group, waits []orchestrator.Wait) string {
+	if g.undo {
+		return fmt.Sprintf("  %s  %s", g.ring.Name, f.style.warn(g.backWords()))
+	}
+	line := fmt.Sprintf("  %s  %s", g.ring.Name, f.ringPhase(g.ring.Phase))
+	if reason := ringReason(s, g.ring, waits); reason != "" {
+		line += "  " + firstLine(reason)
+	}
+	return line
+}
+
+// folded reports whether the ring's line says enough: while the rollout is
+// followed, of one that has ended or not begun.
+func (f frame) folded(s *orchestrator.State, g group) bool {
+	return f.fold && !s.Phase.Ended() && !g.undo && g.ring.Phase != orchestrator.RingRunning && g.ring.Phase != orchestrator.RingSoaking && g.ring.Phase != orchestrator.RingFailed
+}
+
+func (f frame) waves(steps []*orchestrator.StepState, s *orchestrator.State) []string {
+	var out []string
+	wave := -1
+	for _, st := range steps {
 		if st.Wave != wave {
 			wave = st.Wave
-			out = append(out, f.style.dim(fmt.Sprintf("  wave %d", wave)))
+			out = append(out, f.style.dim("  "+waveWord(wave)))
 		}
-		out = append(out, f.step(st)...)
+		out = append(out, f.step(s, st)...)
 	}
-	out = append(out, f.foot(s)...)
-	return f.fit(out)
+	return out
+}
+
+func waveWord(wave int) string {
+	if wave == 0 {
+		return "not in the plan, but others depend on it"
+	}
+	return fmt.Sprintf("wave %d", wave)
 }
 
 func (f frame) head(s *orchestrator.State) []string {
@@ -46,6 +130,9 @@ func (f frame) head(s *orchestrator.State) []string {
 		words = append(words, "took "+orchestrator.Duration(s.FinishedAt.Sub(s.StartedAt)))
 	}
 	out := []string{strings.Join(words, "  ")}
+	if s.Of != "" {
+		out = append(out, fmt.Sprintf("  %s of %s", s.Kind, s.Of))
+	}
 	if s.Options.Reason != "" {
 		out = append(out, "  reason: "+s.Options.Reason)
 	}
@@ -62,20 +149,32 @@ func (f frame) phase(p orchestrator.Phase) string {
 	switch p {
 	case orchestrator.Succeeded:
 		return f.style.good(string(p))
-	case orchestrator.Failed:
+	case orchestrator.Failed, orchestrator.RolledBack:
 		return f.style.bad(string(p))
-	case orchestrator.Cancelled:
+	case orchestrator.Cancelled, orchestrator.Paused, orchestrator.RollingBack:
 		return f.style.warn(string(p))
 	}
 	return f.style.busy(string(p))
 }
 
-func (f frame) step(st *orchestrator.StepState) []string {
+func (f frame) ringPhase(p orchestrator.RingPhase) string {
+	switch p {
+	case orchestrator.RingDone:
+		return f.style.good(string(p))
+	case orchestrator.RingFailed:
+		return f.style.bad(string(p))
+	case orchestrator.RingWaiting, orchestrator.RingSkipped:
+		return f.style.dim(string(p))
+	}
+	return f.style.busy(string(p))
+}
+
+func (f frame) step(s *orchestrator.State, st *orchestrator.StepState) []string {
 	line := fmt.Sprintf("    %s %-12s %-16s %s", f.mark(st.Phase), st.Target.Service, change(st), f.stepPhase(st))
 	if st.Attempt.Commit != "" {
 		line += "  commit " + short(st.Attempt.Commit)
 	}
-	if words := f.stepWords(st); words != "" {
+	if words := f.stepWords(s, st); words != "" {
 		line += "  " + words
 	}
 	out := []string{line}
@@ -88,6 +187,9 @@ func (f frame) step(st *orchestrator.StepState) []string {
 // change is "v1 -> v2", or "v2" where nothing else is known.
 func change(st *orchestrator.StepState) string {
 	from := fromVersion(st)
+	if st.Observed {
+		return string(from)
+	}
 	if from == "" || from == st.To {
 		return string(st.To)
 	}
@@ -95,15 +197,15 @@ func change(st *orchestrator.StepState) string {
 }
 
 // stepWords are the reason, where the clusters do not say it all.
-func (f frame) stepWords(st *orchestrator.StepState) string {
+func (f frame) stepWords(s *orchestrator.State, st *orchestrator.StepState) string {
 	switch st.Phase {
 	case orchestrator.StepConverging:
 		return fmt.Sprintf("%d of %d clusters ready", st.Counts[orchestrator.ClusterReady], expected(st))
 	case orchestrator.StepFailed:
 		return ""
 	case orchestrator.StepWaiting:
-		if len(st.Needs) == 0 {
-			return "" // for the rollout to start
+		if len(st.Needs) == 0 || len(s.Rings) > 1 && ringOf(s, st.Ring).StartedAt.IsZero() {
+			return "" // for the rollout or the ring to start
 		}
 	}
 	return firstLine(st.Explain(f.now))
@@ -128,6 +230,8 @@ func (f frame) mark(p orchestrator.StepPhase) string {
 		return f.style.bad("✘")
 	case orchestrator.StepSkipped:
 		return f.style.dim("-")
+	case orchestrator.StepRolledBack:
+		return f.style.warn("↺")
 	case orchestrator.StepWaiting:
 		return f.style.dim("·")
 	}
@@ -143,6 +247,8 @@ func (f frame) stepPhase(st *orchestrator.StepState) string {
 		return f.style.bad(word)
 	case orchestrator.StepWaiting, orchestrator.StepSkipped:
 		return f.style.dim(word)
+	case orchestrator.StepRollingBack, orchestrator.StepRolledBack:
+		return f.style.warn(word)
 	}
 	return f.style.busy(word)
 }
@@ -190,7 +296,7 @@ func (f frame) when(t time.Time) string {
 func clustersOf(st *orchestrator.StepState) []rings.ClusterName {
 	var out []rings.ClusterName
 	for _, name := range slices.Sorted(maps.Keys(st.Clusters)) {
-		if c := st.Clusters[name]; c.Expected || c.Phase == orchestrator.ClusterLeft {
+		if c := st.Clusters[name]; c.Expected || c.Phase == orchestrator.ClusterLeft || c.Phase == orchestrator.ClusterSkipped {
 			out = append(out, name)
 		}
 	}
@@ -200,7 +306,7 @@ func clustersOf(st *orchestrator.StepState) []rings.ClusterName {
 // urgency puts first what a person should see.
 func urgency(p orchestrator.ClusterPhase) int {
 	return slices.Index([]orchestrator.ClusterPhase{orchestrator.ClusterFailed, orchestrator.ClusterOffline, orchestrator.ClusterMissing,
-		orchestrator.ClusterNotReady, orchestrator.ClusterApplying, orchestrator.ClusterWaiting, orchestrator.ClusterReady, orchestrator.ClusterLeft}, p)
+		orchestrator.ClusterNotReady, orchestrator.ClusterApplying, orchestrator.ClusterWaiting, orchestrator.ClusterReady, orchestrator.ClusterSkipped, orchestrator.ClusterLeft}, p)
 }
 
 func (f frame) clusterPhase(p orchestrator.ClusterPhase) string {
