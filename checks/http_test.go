@@ -159,9 +159,10 @@ func withoutPath(o orchestrator.Outcome) orchestrator.Outcome {
 // A sample leaves no connection and no goroutine behind, however it ended.
 func TestChecker_http_leavesNothing(t *testing.T) {
 	silentURL, _ := mute(t)
-	good := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 1<<20)) })
+	long := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 1<<20)) })
+	short := serve(t, func(http.ResponseWriter, *http.Request) {})
 	c := checks.New()
-	for _, at := range []string{good.URL, silentURL, closed(t)} {
+	for _, at := range []string{long.URL, short.URL, silentURL, closed(t)} {
 		for range 5 {
 			check := endpoint(at)
 			check.Timeout = 100 * time.Millisecond
