@@ -31,6 +31,7 @@ type deployment struct {
 	// What Fleet's controllers write.
 	commit            string // its label
 	staged, spec      *release
+	awaits            bool // its Helm values
 	deleting, removed bool
 
 	status status // what the agent wrote

@@ -16,7 +16,7 @@ func (w *World) act(d *deployment, after time.Duration) {
 	turn := d.turn
 	w.After(after, func() {
 		c := d.cluster
-		if d.turn != turn || c.dead || c.paused || c.offSchedule || d.deleting || d.removed || d.spec == nil {
+		if d.turn != turn || c.dead || c.paused || c.offSchedule || d.awaits || d.deleting || d.removed || d.spec == nil {
 			return
 		}
 		if d.spec == d.agent.applied {

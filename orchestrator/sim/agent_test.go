@@ -192,7 +192,13 @@ func TestAgent_nonceOnly(t *testing.T) {
 // A dead agent says ready for ever, of a workload that is broken since.
 func TestKillAgent_staleReady(t *testing.T) {
 	p := shipped(t, behaves(sim.Behaviour{Kind: sim.ReadyThenFails, After: 10 * time.Minute}))
+	if !p.Alive("c1") || p.Labels("c1")["ring"] != "ring-1" || p.Labels("c8") != nil {
+		t.Errorf("c1 is alive: %t, labels %v", p.Alive("c1"), p.Labels("c1"))
+	}
 	p.KillAgent("c1")
+	if p.Alive("c1") {
+		t.Error("c1 is alive")
+	}
 	heard := p.latest["db/c1"].Heard
 	p.run(2 * time.Hour)
 	p.want("c1", "tip N=3/3 ready nonmod")
@@ -252,6 +258,19 @@ func TestFaults_softFailures(t *testing.T) {
 	p.run(9500 * time.Millisecond)
 	p.want("c1", "tip N=3/1 dep!=app ready nonmod Deployed=False")
 	p.run(5 * time.Minute)
+	p.want("c1", "tip N=3/3 ready nonmod")
+}
+
+// An agent waits for values that come late.
+func TestFaults_awaitsValues(t *testing.T) {
+	p := newPlay(t)
+	p.Faults.AwaitsValues = 1
+	p.watch()
+	p.run(time.Second)
+	p.ship("v2", 3)
+	p.run(8500 * time.Millisecond)
+	p.want("c1", "tip N=3/1 dep!=app ready nonmod awaits")
+	p.run(2 * settled)
 	p.want("c1", "tip N=3/3 ready nonmod")
 }
 

@@ -130,6 +130,9 @@ type Faults struct {
 	// JobSlow: a git job's Pod starts late, so that it clones what was pushed
 	// long after its commit was chosen.
 	JobSlow float64
+	// AwaitsValues: the values of a BundleDeployment come up to a minute late,
+	// and its agent waits for them.
+	AwaitsValues float64
 	// SoftFailures: an upgrade fails with Deployed=False for a while.
 	SoftFailures float64
 	// StatusLags: a status is written up to 30 s late.

@@ -22,7 +22,8 @@ type gitRepo struct {
 	generation      int64
 	polling         time.Duration // as its spec says
 	polls           time.Duration // some time at which it looked at the branch
-	pollDue         bool
+	pollDue         bool          // it is going to look
+	pollTurn        int           // of the look that is due: an earlier one is void
 	pollError       string
 
 	commit   string        // status.commit: for which the last job was made
@@ -97,11 +98,23 @@ func (b *bundle) release(k *content, e effect) *release {
 }
 
 func (w *World) newGitRepo(s rings.Service, r *repo) *gitRepo {
-	polling := w.Delays.Poll
-	if spread := int64(polling / 5); spread > 0 {
-		polling += time.Duration(w.rand.Int64N(spread)) - polling/10
+	g := &gitRepo{name: s.GitRepo, repo: r, targets: everywhere(), managed: s.Managed, generation: 1}
+	if w.begun {
+		w.schedule(g)
 	}
-	return &gitRepo{name: s.GitRepo, repo: r, targets: everywhere(), managed: s.Managed, generation: 1, polling: polling}
+	return g
+}
+
+// schedule gives a GitRepo's poller its interval, if it has none of its own,
+// and its phase.
+func (w *World) schedule(g *gitRepo) {
+	if g.polling == 0 {
+		g.polling = w.Delays.Poll
+		if spread := int64(g.polling / 5); spread > 0 {
+			g.polling += time.Duration(w.rand.Int64N(spread)) - g.polling/10
+		}
+	}
+	g.polls = w.now - time.Duration(w.rand.Int64N(int64(g.polling)+1))
 }
 
 // everywhere is the target that all clusters match.
@@ -137,6 +150,8 @@ func (w *World) RemoveGitRepo(service rings.ServiceName) {
 func (w *World) SetPolling(service rings.ServiceName, every time.Duration) {
 	g := w.bundle(service).gitRepo
 	g.polling, g.polls = every, w.now
+	g.pollDue = false
+	w.moved(g.repo)
 	w.touchGitRepo(g)
 }
 

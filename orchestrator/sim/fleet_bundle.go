@@ -20,6 +20,9 @@ func (w *World) writeBundle(b *bundle, commit string, k *content) {
 	if w.valuesDiffer(b, k) {
 		wait = w.Delays.Values
 	}
+	if k.file != nil {
+		b.maxNonce = max(b.maxNonce, k.file.MaxNonce())
+	}
 	w.touchBundle(b)
 	w.After(wait, func() {
 		if b.pass == pass {
@@ -57,10 +60,6 @@ func (w *World) computeTargets(b *bundle, commit string, k *content) {
 		return
 	}
 	b.deployed, b.content = commit, k
-	if k.file != nil && k.file.MaxNonce() > b.maxNonce {
-		b.maxNonce = k.file.MaxNonce()
-		w.touchBundle(b)
-	}
 	size := max(1, len(w.clusters)/chunks)
 	for group := range slices.Chunk(slices.Clone(w.clusters), size) {
 		w.After(w.draw(w.Delays.Bundle), func() {
@@ -138,6 +137,14 @@ func (w *World) letGo(d *deployment) {
 	if d.spec.nonce > b.maxNonce {
 		b.maxNonce = d.spec.nonce
 		w.touchBundle(b)
+	}
+	d.awaits = w.happens(w.Faults.AwaitsValues)
+	if d.awaits {
+		w.After(w.draw(Delay{time.Second, time.Minute}), func() {
+			d.awaits = false
+			w.touch(d)
+			w.wake(d)
+		})
 	}
 	w.touch(d)
 	w.wake(d)

@@ -41,9 +41,13 @@ func (w *World) duePoll(g *gitRepo) {
 	if next <= w.now {
 		next += g.polling
 	}
+	g.pollTurn++
+	turn := g.pollTurn
 	w.at(next, func() {
-		g.pollDue = false
-		w.poll(g)
+		if g.pollTurn == turn {
+			g.pollDue = false
+			w.poll(g)
+		}
 	})
 }
 

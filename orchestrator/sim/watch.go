@@ -224,7 +224,7 @@ func (v *watch) deliver() {
 	}
 	v.sink(facts)
 	if w.happens(w.Faults.WatchDoubled) && !v.stopped {
-		v.sink(slices.Clone(facts))
+		v.sink(copied(facts))
 	}
 	if len(old) > 0 && !v.stopped {
 		v.sink(old)
@@ -239,6 +239,27 @@ func (v *watch) older() []orchestrator.Fact {
 		if f, ok := v.told[s]; ok {
 			out = append(out, f)
 			v.missed[s] = true
+		}
+	}
+	return copied(out)
+}
+
+// copied are facts that share nothing with these.
+func copied(facts []orchestrator.Fact) []orchestrator.Fact {
+	out := slices.Clone(facts)
+	for i, f := range out {
+		switch {
+		case f.Deployment != nil:
+			d := *f.Deployment
+			out[i].Deployment = &d
+		case f.Bundle != nil:
+			b := *f.Bundle
+			out[i].Bundle = &b
+		case f.GitRepo != nil:
+			g := *f.GitRepo
+			out[i].GitRepo = &g
+		case f.Members != nil:
+			out[i].Members = &orchestrator.Members{Clusters: slices.Clone(f.Members.Clusters)}
 		}
 	}
 	return out
@@ -326,7 +347,7 @@ func (d *deployment) fact() *orchestrator.Deployment {
 	f := &orchestrator.Deployment{Cluster: c.name, Commit: d.commit, StatusNonce: s.nonce,
 		Staged: d.staged == d.spec, Applied: d.spec != nil && d.spec == s.applied, Ready: s.ready, NonModified: s.nonModified,
 		InstallError: s.installError, DeployError: s.deployError, Paused: c.paused, OffSchedule: c.offSchedule,
-		Deleting: d.deleting, Words: s.problem}
+		AwaitsValues: d.awaits, Deleting: d.deleting, Words: s.problem}
 	if d.spec != nil {
 		f.SpecNonce = d.spec.nonce
 	}

@@ -74,8 +74,11 @@ func (w *World) begin() {
 		return
 	}
 	w.begun = true
+	for _, c := range w.clusters {
+		c.since = w.now - time.Duration(w.rand.Int64N(int64(w.Delays.CheckIn)+1))
+	}
 	for _, g := range w.gitRepos {
-		g.polls = time.Duration(w.rand.Int64N(int64(g.polling) + 1))
+		w.schedule(g)
 		g.commit = g.repo.tip().hash
 		for _, b := range g.bundles {
 			w.settle(b)
@@ -146,11 +149,7 @@ func (w *World) AddCluster(name rings.ClusterName, labels map[string]string) {
 	if w.cluster(name) != nil {
 		panic(fmt.Sprintf("sim: cluster %q is there already", name))
 	}
-	c := &cluster{name: name}
-	c.since = w.now - time.Duration(w.rand.Int64N(int64(w.Delays.CheckIn)+1))
-	if w.begun {
-		c.since = w.now + w.Delays.FirstSign
-	}
+	c := &cluster{name: name, since: w.now + w.Delays.FirstSign}
 	w.label(c, labels)
 	i, _ := slices.BinarySearchFunc(w.clusters, name, byName)
 	w.clusters = slices.Insert(w.clusters, i, c)
@@ -183,7 +182,8 @@ func (w *World) RemoveCluster(name rings.ClusterName) {
 }
 
 // Running is what the cluster really runs of the service, whatever is said of
-// it: "" when nothing does. healthy is false also for what was changed by half.
+// it: "" when nothing does, or nothing that Fleet still knows of. healthy is
+// false also for what was changed by half.
 func (w *World) Running(service rings.ServiceName, cluster rings.ClusterName) (version rings.Version, nonce int64, healthy bool) {
 	c := w.cluster(cluster)
 	if c == nil {

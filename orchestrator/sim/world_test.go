@@ -191,7 +191,7 @@ func describe(d orchestrator.Deployment, tip string) string {
 		is   bool
 		word string
 	}{{!d.Staged, "staged!=dep"}, {!d.Applied, "dep!=app"}, {d.Ready, "ready"}, {d.NonModified, "nonmod"}, {d.Paused, "paused"},
-		{d.OffSchedule, "off"}, {d.Deleting, "deleting"}, {d.InstallError != "", "Installed=False"}, {d.DeployError != "", "Deployed=False"}} {
+		{d.OffSchedule, "off"}, {d.AwaitsValues, "awaits"}, {d.Deleting, "deleting"}, {d.InstallError != "", "Installed=False"}, {d.DeployError != "", "Deployed=False"}} {
 		if f.is {
 			words = append(words, f.word)
 		}

@@ -1,0 +1,155 @@
+package sim_test
+
+import (
+	"testing"
+	"time"
+
+	"rollout/orchestrator"
+	"rollout/orchestrator/sim"
+)
+
+// All there is comes first, in the order of the services, then Synced for each.
+func TestWatch_first(t *testing.T) {
+	p := newPlay(t, "web")
+	p.watch("web")
+	p.run(time.Second)
+	var got []string
+	for _, f := range p.facts {
+		kind := "synced"
+		switch {
+		case f.Members != nil:
+			kind = "members"
+		case f.GitRepo != nil:
+			kind = "gitrepo"
+		case f.Bundle != nil:
+			kind = "bundle"
+		case f.Deployment != nil:
+			kind = string(f.Deployment.Cluster)
+		}
+		if f.Ring != "ring-1" {
+			t.Errorf("fact of ring %q", f.Ring)
+		}
+		got = append(got, string(f.Service)+" "+kind)
+	}
+	want := []string{"db members", "db gitrepo", "db bundle", "db c1", "db c2", "web members", "web gitrepo", "web bundle", "web c1", "web c2",
+		"db synced", "web synced"}
+	if len(got) != len(want) {
+		t.Fatalf("facts %q, want %q", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("fact %d is %q, want %q", i, got[i], want[i])
+		}
+	}
+}
+
+func TestWatch_stop(t *testing.T) {
+	p := newPlay(t)
+	stop := p.watch()
+	p.run(time.Second)
+	n := len(p.facts)
+	p.ship("v2", 3)
+	stop()
+	p.run(time.Hour)
+	if len(p.facts) != n {
+		t.Errorf("%d facts after the stop", len(p.facts)-n)
+	}
+	if at, ok := p.Next(); ok && at.Sub(p.Now()) < time.Hour {
+		t.Errorf("something is due at %s in a world at rest", at)
+	}
+}
+
+// Two watchers of two rings see their own.
+func TestWatch_two(t *testing.T) {
+	p := newPlay(t)
+	p.watch()
+	var other []orchestrator.Fact
+	p.Watch(orchestrator.Watch{Scope: scope, Ring: "ring-2", Targets: []orchestrator.Target{orchestrator.TargetOf(service("db"))}},
+		func(f []orchestrator.Fact) { other = append(other, f...) })
+	p.run(time.Second)
+	p.ship("v2", 3)
+	p.run(settled)
+	for _, f := range other {
+		if f.Deployment != nil && f.Deployment.Cluster != "c3" || f.Ring != "ring-2" {
+			t.Errorf("the other ring's watcher was told %+v", f)
+		}
+	}
+	if last := other[len(other)-1].Deployment; last == nil || last.Commit != p.Tip(repo) || last.SpecNonce != 2 {
+		t.Errorf("the last it was told: %+v", last)
+	}
+}
+
+func TestFaults_watchDoubled(t *testing.T) {
+	p := newPlay(t)
+	p.watch()
+	p.run(time.Second)
+	n := len(p.facts)
+	p.Faults.WatchDoubled = 1
+	p.ship("v2", 3)
+	p.run(4 * time.Second)
+	twice := 0
+	for i := n + 1; i < len(p.facts); i++ {
+		a, b := p.facts[i-1], p.facts[i]
+		if a.GitRepo != nil && b.GitRepo != nil && *a.GitRepo == *b.GitRepo && p.at[i].Equal(p.at[i-1]) {
+			twice++
+		}
+	}
+	if twice == 0 {
+		t.Errorf("nothing came twice: %+v", p.facts[n:])
+	}
+}
+
+func TestFaults_watchLate(t *testing.T) {
+	p := newPlay(t)
+	p.watch()
+	p.run(time.Second)
+	p.Faults.WatchLate = 1
+	p.EditByHand("db", "c1", false)
+	p.run(5500 * time.Millisecond)
+	p.want("c1", "tip N=1/1 ready nonmod")
+	p.run(25 * time.Second)
+	p.want("c1", "tip N=1/1 ready")
+}
+
+// Events that were lost come with the resync, as things are by then.
+func TestFaults_watchLost(t *testing.T) {
+	p := newPlay(t)
+	p.watch()
+	p.run(time.Second)
+	p.Faults.WatchLost = 1
+	p.EditByHand("db", "c1", false)
+	p.run(10 * time.Second)
+	p.want("c1", "tip N=1/1 ready nonmod")
+	p.Faults.WatchLost = 0
+	p.run(settled)
+	p.want("c1", "tip N=1/1 ready")
+}
+
+// An older read arrives after the newer one; the resync puts it right.
+func TestFaults_watchStale(t *testing.T) {
+	p := newPlay(t)
+	p.Faults.WatchStale = 1
+	p.watch()
+	p.run(time.Second)
+	n := len(p.facts)
+	p.EditByHand("db", "c1", false)
+	p.run(6 * time.Second)
+	p.Faults.WatchStale = 0
+	if len(p.facts) != n+2 || p.facts[n].Deployment.NonModified || !p.facts[n+1].Deployment.NonModified {
+		t.Fatalf("facts %+v", p.facts[n:])
+	}
+	p.want("c1", "tip N=1/1 ready nonmod")
+	p.run(settled)
+	p.want("c1", "tip N=1/1 ready")
+}
+
+// A fleet that does all at once.
+func TestInstantDelays(t *testing.T) {
+	p := newPlay(t)
+	p.Delays = sim.InstantDelays()
+	p.watch()
+	p.run(time.Second)
+	p.ship("v2", 3)
+	p.run(time.Millisecond)
+	p.want("c1", "tip N=3/3 ready nonmod")
+}
