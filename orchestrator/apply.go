@@ -104,7 +104,7 @@ func (s *State) apply(e Event) {
 	case Held:
 		s.Pause, s.Phase = &b.Word, Paused
 	case Resumed:
-		s.resumed()
+		s.resumed(e.At)
 	case RollbackStarted:
 		s.rollbackStarted(b, e.At)
 	case RollbackRing:
@@ -131,7 +131,7 @@ func (s *State) applyRing(e Event) {
 		s.ring(b.Ring).Counted = b.Clusters
 	case RingConverged:
 		r := s.ring(b.Ring)
-		r.Phase, r.ConvergedAt, r.SoakedAt, r.Checks = RingSoaking, e.At, time.Time{}, nil
+		r.Phase, r.ConvergedAt, r.TimedFrom, r.SoakedAt, r.Checks = RingSoaking, e.At, e.At, time.Time{}, nil
 	case SoakRestarted:
 		s.ring(b.Ring).SoakFrom = b.From
 	case RingSoaked:
@@ -262,7 +262,11 @@ func (s *State) verifyAnswered(a Action, o Outcome) {
 	r.Tries = 0
 	for _, ref := range a.steps() {
 		st := s.step(ref)
-		if v := o.survey(ref.Service); v != nil && v.agrees(st.To) {
+		switch v := o.survey(ref.Service); {
+		case v == nil:
+		case a.Ring == r.Name:
+			r.Peopled = len(v.Expected)+len(v.Excluded) > 0
+		case v.agrees(st.To):
 			st.UpstreamSame = true
 		}
 	}
@@ -359,7 +363,7 @@ func (s *State) jumped(at time.Time) {
 	}
 	for _, r := range s.Rings {
 		if r.Phase == RingSoaking {
-			r.SoakFrom, r.ConvergedAt = at, at
+			r.SoakFrom, r.ConvergedAt, r.TimedFrom = at, at, at
 		}
 	}
 	for _, st := range s.Steps {
@@ -390,13 +394,14 @@ func (st *StepState) jumped(at time.Time) {
 
 // resumed lets the rollout go on. What had failed is tried again, where the
 // ring's policy is to wait for a person's word on that.
-func (s *State) resumed() {
+func (s *State) resumed(at time.Time) {
 	s.Pause, s.Phase = nil, Running
 	if s.Rollback != nil {
 		s.Phase = RollingBack
 		return
 	}
 	for _, r := range s.Rings {
+		r.TimedFrom = at
 		for _, cs := range r.Checks {
 			cs.Silent = 0
 		}

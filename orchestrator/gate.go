@@ -36,9 +36,24 @@ func (t *turn) nextRing() {
 		t.skipRing(r, r.Skip.leftOut())
 		return
 	}
-	if !t.stopped(false) && t.verified(r) && t.approved(r, GateBefore) {
-		t.emit(RingStarted{r.Name})
+	if t.stopped(false) {
+		return
 	}
+	if t.s.probes(r) {
+		t.unreadable(r, fmt.Sprintf("whether %s has clusters", r.Name))
+		return
+	}
+	if !t.verified(r) || !t.approved(r, GateBefore) {
+		return
+	}
+	t.emit(RingStarted{r.Name})
+}
+
+// probes reports whether it must be asked if the ring has clusters before its
+// gates hold anything: one that is only passed through and has none is skipped
+// with its waits. Without gates its steps find that out.
+func (s *State) probes(r *RingState) bool {
+	return !r.Named && !r.Peopled && (r.asksFor(GateBefore) || s.upstream(r) != "")
 }
 
 // next returns the first ring that waits; nil when none does.
@@ -90,7 +105,7 @@ func (t *turn) verified(r *RingState) bool {
 	}
 	for _, st := range t.s.Steps {
 		if st.Ring == r.Name && !st.Observed && !st.UpstreamSame {
-			t.unverifiable(r)
+			t.unreadable(r, fmt.Sprintf("whether %s still says what was verified there", t.s.upstream(r)))
 			return false
 		}
 	}
@@ -98,12 +113,12 @@ func (t *turn) verified(r *RingState) bool {
 	return true
 }
 
-// unverifiable fails the ring when its upstream could not be read in time.
-func (t *turn) unverifiable(r *RingState) {
-	if t.now.Before(t.verifyBy(r)) {
-		return
+// unreadable fails the ring when what opens its gates could not be read in
+// time.
+func (t *turn) unreadable(r *RingState, what string) {
+	if !t.now.Before(t.verifyBy(r)) {
+		t.failRing(r, Failure{Code: CodeUnreach, Words: fmt.Sprintf("it could not be read %s: %s", what, r.Words)})
 	}
-	t.failRing(r, Failure{Code: CodeUnreach, Words: fmt.Sprintf("it could not be read whether %s still says what was verified there: %s", t.s.upstream(r), r.Words)})
 }
 
 // verifyBy is until when the upstream must have been read.
@@ -123,10 +138,14 @@ func (t *turn) verifyBy(r *RingState) time.Time {
 // is to begin says.
 func (t *turn) askVerify() {
 	r := t.s.next()
-	if r == nil || t.s.Rollback != nil || t.stopped(false) || r.Verified || t.s.upstream(r) == "" {
+	if r == nil || t.s.Rollback != nil || t.stopped(false) || !t.s.idle() {
 		return
 	}
-	if cur := t.s.ring(t.s.Current); cur != nil && !cur.Phase.Ended() {
+	if t.s.probes(r) {
+		t.askProbe(r)
+		return
+	}
+	if r.Verified || t.s.upstream(r) == "" {
 		return
 	}
 	t.askGroups(ActVerify, func(st *StepState) (string, bool) {
@@ -135,9 +154,24 @@ func (t *turn) askVerify() {
 	})
 }
 
+// askProbe asks, by the ring's first service, whether the ring has clusters.
+func (t *turn) askProbe(r *RingState) {
+	for _, st := range t.s.Steps {
+		if st.Ring != r.Name || st.Observed || t.isPending(st, ActVerify) {
+			continue
+		}
+		a := Action{Kind: ActVerify, Ring: r.Name, For: r.Name, Items: []Item{t.item(st)}, Reason: fmt.Sprintf("does %s have clusters?", r.Name)}
+		if r.Tries > 0 {
+			a.After = t.now.Add(backoff(r.Tries))
+		}
+		t.request(a)
+		return
+	}
+}
+
 // upstreamRead acts on what the upstream's branch says: a version that is not
 // the one that was verified there fails the ring.
-func (t *turn) upstreamRead(st *StepState, _ Item, o Outcome) {
+func (t *turn) upstreamRead(a Action, st *StepState, o Outcome) {
 	r := t.s.ring(st.Ring)
 	if r.Phase != RingWaiting {
 		return
@@ -147,7 +181,13 @@ func (t *turn) upstreamRead(st *StepState, _ Item, o Outcome) {
 		return
 	}
 	v := o.survey(st.Target.Service)
-	if v == nil || v.agrees(st.To) {
+	switch probe := a.Ring == r.Name; {
+	case v == nil:
+		return
+	case probe && len(v.Expected)+len(v.Excluded) == 0:
+		t.skipRing(r, "it has no clusters")
+		return
+	case probe || v.agrees(st.To):
 		return
 	}
 	t.failRing(r, Failure{Code: CodeUpstream, Service: st.Target.Service,
@@ -303,7 +343,7 @@ func (t *turn) publishingOn(r *RingState) bool {
 // steps to converge, because all of them are going to be taken back.
 func (t *turn) cutsShort(r *RingState) bool {
 	policy := r.Policy.OnFailure
-	return (policy == rings.FailureRollback || policy == rings.FailureRollbackRing) && !t.stopped(true) && !t.publishingOn(r)
+	return (policy == rings.FailureRollback || policy == rings.FailureRollbackRing) && !t.held() && !t.publishingOn(r)
 }
 
 // ringDone ends a ring well.
@@ -345,7 +385,7 @@ func (t *turn) finish() {
 		}
 	case policy == rings.FailureStop || len(t.s.changed(r)) == 0:
 		t.end(Failed, t.s.Failure)
-	case !t.stopped(true):
+	case !t.held():
 		t.rollBack(r)
 	}
 }

@@ -161,6 +161,19 @@ func (k *checker) event(t *testing.T, s *orchestrator.State, e orchestrator.Even
 		k.steps[b.Ref].phase = orchestrator.StepConverging
 	case orchestrator.StepEnded:
 		k.stepEnded(t, s, b)
+	case orchestrator.Resumed:
+		k.failed = false
+		for _, sh := range k.steps {
+			if sh.phase == orchestrator.StepFailed {
+				sh.phase = orchestrator.StepWaiting
+			}
+		}
+	case orchestrator.RollbackStarted:
+		k.failed = false // what takes back may start
+		k.created.Steps = append(k.created.Steps, b.Steps...)
+		for _, st := range b.Steps {
+			k.steps[orchestrator.Ref{Ring: st.Ring, Service: st.Target.Service, Undo: true}] = &shadow{phase: orchestrator.StepWaiting}
+		}
 	case orchestrator.Ended:
 		k.ended = true
 		k.finished(t, s, b)
@@ -176,11 +189,11 @@ func (k *checker) started(t *testing.T, r orchestrator.Ref) {
 		t.Fatalf("invariant 4: %s starts after a failure", r.Service)
 	}
 	for _, n := range k.created.Steps {
-		if n.Target.Service != r.Service {
+		if n.Target.Service != r.Service || n.Ring != r.Ring || n.Undo != r.Undo {
 			continue
 		}
 		for _, need := range n.Needs {
-			if p := k.steps[orchestrator.Ref{Ring: r.Ring, Service: need}].phase; p != orchestrator.StepDone && p != orchestrator.StepSkipped {
+			if p := k.steps[orchestrator.Ref{Ring: r.Ring, Service: need, Undo: r.Undo}].phase; p != orchestrator.StepDone && p != orchestrator.StepSkipped {
 				t.Fatalf("invariant 1: %s starts while %s is %s", r.Service, need, p)
 			}
 		}
@@ -194,7 +207,7 @@ func (k *checker) decided(t *testing.T, b orchestrator.AttemptDecided) {
 		t.Fatalf("invariant 4: an attempt of %s is decided after a failure", b.Service)
 	}
 	for _, a := range sh.decided {
-		if a.Nonce >= b.Attempt.Nonce || a.Number >= b.Attempt.Number {
+		if a.Nonce >= b.Attempt.Nonce && b.Attempt.Ours || a.Number >= b.Attempt.Number {
 			t.Fatalf("invariant 8: attempt %+v follows %+v", b.Attempt, a)
 		}
 	}
@@ -216,7 +229,7 @@ func (k *checker) asked(t *testing.T, s *orchestrator.State, b orchestrator.Aske
 		return
 	}
 	for _, i := range b.Items {
-		r := orchestrator.Ref{Ring: b.Ring, Service: i.Service}
+		r := orchestrator.Ref{Ring: b.Ring, Service: i.Service, Undo: b.Undo}
 		attempts := k.steps[r].decided
 		if len(attempts) == 0 || attempts[len(attempts)-1].Nonce != i.Nonce || attempts[len(attempts)-1].Version != i.Version {
 			t.Fatalf("invariant 8: push of %+v, which is not on record", i)
@@ -243,15 +256,15 @@ func (k *checker) stepEnded(t *testing.T, s *orchestrator.State, b orchestrator.
 		}
 	case orchestrator.StepDone:
 		for _, st := range s.Steps {
-			if st.Target.Service == b.Service {
-				k.evidence(t, st)
+			if st.Target.Service == b.Service && st.Ring == b.Ring && st.Undo == b.Undo && !st.Observed {
+				k.evidence(t, s, st)
 			}
 		}
 	}
 }
 
 // evidence is invariant 3, as DESIGN section 4 says it, and the truth of it.
-func (k *checker) evidence(t *testing.T, st *orchestrator.StepState) {
+func (k *checker) evidence(t *testing.T, s *orchestrator.State, st *orchestrator.StepState) {
 	t.Helper()
 	a, v, expected := st.Attempt, st.Survey, 0
 	if v == nil || v.Version != st.To || v.Nonce != a.Nonce || v.Superseded != nil || v.Rewritten || a.Version != st.To {
@@ -259,6 +272,12 @@ func (k *checker) evidence(t *testing.T, st *orchestrator.StepState) {
 	}
 	for name, c := range st.Clusters {
 		if !slices.Contains(st.Members, name) || !slices.Contains(v.Expected, name) {
+			continue
+		}
+		if st.Policy.MaxFailed.Of(len(st.Members)) > 0 && c.Phase == orchestrator.ClusterFailed || st.Policy.OnOffline == rings.OfflineSkip && c.Phase == orchestrator.ClusterOffline {
+			continue
+		}
+		if _, skipped := s.Skips[name]; skipped || c.Phase == orchestrator.ClusterSkipped {
 			continue
 		}
 		expected++
@@ -283,7 +302,7 @@ func (k *checker) evidence(t *testing.T, st *orchestrator.StepState) {
 func (k *checker) truth(t *testing.T, st *orchestrator.StepState, name rings.ClusterName) {
 	t.Helper()
 	u, want := k.w.units[st.Target.Service], entry{st.To, st.Attempt.Nonce}
-	moved := k.w.clusters[name].ring != k.w.ring || u.repo.tip().files[at{u.name, k.w.ring}] != want
+	moved := k.w.clusters[name].ring != st.Ring || u.repo.tip().files[at{u.name, st.Ring}] != want
 	if b := u.bds[name]; !moved && b != nil && b.lie == nil && b.runs != want {
 		t.Fatalf("%s is done with %v, cluster %s runs %v", u.name, want, name, b.runs)
 	}
@@ -313,7 +332,7 @@ func (k *checker) deadlines(t *testing.T, s *orchestrator.State, d orchestrator.
 	if s.Phase.Ended() {
 		return
 	}
-	if d.Wake.IsZero() && len(s.Pending) == 0 {
+	if d.Wake.IsZero() && len(s.Pending) == 0 && !s.Why(k.w.now)[0].Unbounded {
 		t.Fatalf("invariant 6: nothing is pending and nothing wakes it: %s", s.Explain(k.w.now))
 	}
 	if !d.Wake.IsZero() && !d.Wake.After(k.w.now) {
@@ -321,7 +340,7 @@ func (k *checker) deadlines(t *testing.T, s *orchestrator.State, d orchestrator.
 	}
 	for _, st := range s.Steps {
 		waits := st.Phase == orchestrator.StepSurveying || st.Phase == orchestrator.StepConverging || st.Phase == orchestrator.StepPublishing
-		if waits && d.Wake.IsZero() && !pushes(s, st) {
+		if waits && d.Wake.IsZero() && !pushes(s, st) && st.Policy.OnOffline != rings.OfflineWait {
 			t.Fatalf("invariant 6: %s is %s without a deadline: %s", st.Target.Service, st.Phase, st.Explain(k.w.now))
 		}
 	}

@@ -37,7 +37,7 @@ func (t *turn) outcome(o Outcome) {
 	case ActHint:
 		t.each(a, o, t.hinted)
 	case ActVerify:
-		t.each(a, o, t.upstreamRead)
+		t.each(a, o, func(st *StepState, _ Item, o Outcome) { t.upstreamRead(a, st, o) })
 	}
 }
 

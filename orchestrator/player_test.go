@@ -20,6 +20,8 @@ type player struct {
 	wake    time.Time
 
 	answers  []orchestrator.Outcome
+	jumped   bool
+	halt     *orchestrator.Halted
 	commands []orchestrator.Command
 	taken    bool
 	life     int             // drivers so far: an answer to an earlier one is lost
@@ -92,9 +94,14 @@ func (p *player) ended() bool { return p.s.Phase.Ended() }
 // watch.
 func (p *player) turn() {
 	p.once()
-	if _, watched := p.s.Watched(); watched && p.watch == nil && !p.taken {
-		p.watch = p.w.watch()
-		p.once()
+	spec, watched := p.s.Watched()
+	if !watched {
+		p.watch = nil
+		return
+	}
+	if !p.taken && (p.watch == nil || p.watch.ring != spec.Ring) {
+		p.watch = p.w.watch(spec.Ring)
+		p.turn()
 	}
 }
 
@@ -108,9 +115,9 @@ func (p *player) seen() []orchestrator.Fact {
 
 // once is read, step, store, act.
 func (p *player) once() {
-	in := orchestrator.Input{Now: p.w.now, Taken: p.taken, Facts: p.seen(), Outcomes: p.answers, Commands: p.commands}
+	in := orchestrator.Input{Now: p.w.now, Taken: p.taken, Facts: p.seen(), Outcomes: p.answers, Commands: p.commands, Jumped: p.jumped, Halt: p.halt}
 	due := !p.wake.IsZero() && !p.wake.After(p.w.now)
-	if !due && !in.Taken && len(in.Facts)+len(in.Outcomes)+len(in.Commands) == 0 {
+	if !due && !in.Taken && !in.Jumped && in.Halt == nil && len(in.Facts)+len(in.Outcomes)+len(in.Commands) == 0 {
 		return
 	}
 	before, after, idle := p.crash()
@@ -119,7 +126,7 @@ func (p *player) once() {
 		p.die(idle)
 		return
 	}
-	p.taken, p.answers, p.commands = false, nil, nil
+	p.taken, p.answers, p.commands, p.jumped, p.halt = false, nil, nil, false, nil
 	for _, o := range in.Outcomes {
 		delete(p.begun, o.Action)
 	}

@@ -97,12 +97,12 @@ func (p *ports) Nudge(ctx context.Context, _ orchestrator.Scope, t orchestrator.
 }
 
 // Watch looks ten times a second.
-func (p *ports) Watch(ctx context.Context, _ orchestrator.Watch, sink func([]orchestrator.Fact)) error {
+func (p *ports) Watch(ctx context.Context, spec orchestrator.Watch, sink func([]orchestrator.Fact)) error {
 	if p.watched != nil {
 		return p.watched
 	}
 	var view *watch
-	p.world(func(w *world) { view = w.watch() })
+	p.world(func(w *world) { view = w.watch(spec.Ring) })
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -162,7 +162,7 @@ func (p *ports) commits() int {
 // db, then api and worker, on two clusters.
 func shop(t *testing.T, now time.Time) (*world, orchestrator.Created) {
 	t.Helper()
-	w := newWorld("ring-1")
+	w := newWorld()
 	w.queue, w.now = nil, now
 	w.every(heardEvery, w.heard)
 	app := &rings.Application{Name: "shop", RingLabel: "ring", Rings: []rings.Ring{{Name: "ring-1"}}, Plan: rings.Plan{}}

@@ -60,7 +60,7 @@ type late struct {
 
 // playAtRandom plays one seed and returns the state at its end.
 func playAtRandom(t *testing.T, seed uint64) *orchestrator.State {
-	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 1)), w: newWorld("ring-1")}
+	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 1)), w: newWorld()}
 	c.rough = c.IntN(4) > 0
 	created := c.build(t)
 	p := newPlayer(t, c.w, created)

@@ -46,6 +46,8 @@ type RingState struct {
 	// Named: a person asked for it by name, so it must have clusters; one that
 	// is only passed through is skipped when it has none.
 	Named bool `json:"named,omitempty"`
+	// Peopled: one that is only passed through was seen to have clusters.
+	Peopled bool `json:"peopled,omitempty"`
 	// Upstream is the nearest ring before it that had clusters when the rollout
 	// was created, "" when there is none or none is asked for.
 	Upstream rings.RingName `json:"upstream,omitempty"`
@@ -75,6 +77,9 @@ type RingState struct {
 
 	StartedAt   time.Time `json:"startedAt,omitzero"`
 	ConvergedAt time.Time `json:"convergedAt,omitzero"` // all steps were done
+	// TimedFrom is since when the time to get through soak and checks counts: a
+	// person's word, or a clock that jumped, begins it anew.
+	TimedFrom time.Time `json:"timedFrom,omitzero"`
 	// SoakFrom is the earliest that the soak may count from: it is moved when
 	// the clock jumped, or something happened while nobody watched.
 	SoakFrom time.Time `json:"soakFrom,omitzero"`

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"rollout/rings"
@@ -183,13 +184,13 @@ func (s *State) unheard(r *RingState, until time.Time) int {
 // began. Zero while only a person is waited for, or an offline cluster without
 // a deadline.
 func (s *State) soakBy(r *RingState) time.Time {
-	since := later(later(r.ConvergedAt, s.DrivenAt), r.SoakFrom)
+	since := later(later(r.TimedFrom, s.DrivenAt), r.SoakFrom)
 	if r.After != nil {
 		since = later(since, r.After.At)
 	} else if !r.SoakedAt.IsZero() {
 		return time.Time{}
 	}
-	if s.waitsOffline(r) {
+	if s.waitsOffline(r) || s.Pause != nil && slices.ContainsFunc(r.Policy.Checks, r.inconclusive) {
 		return time.Time{}
 	}
 	needs := r.Policy.Soak

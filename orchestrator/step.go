@@ -162,6 +162,7 @@ func (t *turn) fact(f Fact) {
 	if f.Ring != "" && f.Ring != t.s.Current {
 		return
 	}
+	f.Ring = "" // the fold knows which one is under way
 	for _, st := range t.s.Steps {
 		if t.s.hears(st, f.Service) && st.news(f) {
 			t.emit(Observed{f})
@@ -266,15 +267,15 @@ func (t *turn) ask() {
 // stopped reports whether nothing new may start: a person or a failure said so
 // (invariant 4). What takes back is not stopped by the failure that it follows.
 func (t *turn) stopped(undo bool) bool {
-	s := t.s
-	if s.Pause != nil || s.Halt != nil {
-		return true
-	}
+	failure := t.s.Failure
 	if undo {
-		return s.Rollback.Failure != nil
+		failure = t.s.Rollback.Failure
 	}
-	return s.Failure != nil
+	return t.held() || failure != nil
 }
+
+// held reports whether a person lets nothing new start.
+func (t *turn) held() bool { return t.s.Pause != nil || t.s.Halt != nil }
 
 // askClaim asks for the claim on the ring under way when this driver does not
 // hold it.

@@ -74,7 +74,8 @@ type story struct {
 	app *rings.Application
 	w   *world
 	p   *player // nil until begin
-	opt orchestrator.Options
+
+	request orchestrator.Request
 
 	entries map[rings.ServiceName]map[rings.RingName]entry
 }
@@ -82,7 +83,7 @@ type story struct {
 func tell(t *testing.T, text string) string {
 	t.Helper()
 	y := &story{t: t, app: &rings.Application{Name: "shop", Workspace: "fleet-default", RingLabel: "ring",
-		Rings: []rings.Ring{{Name: "ring-1"}, {Name: "ring-2"}}, Plan: rings.Plan{}}, w: newWorld("ring-1"),
+		Rings: []rings.Ring{{Name: "ring-1"}, {Name: "ring-2"}}, Plan: rings.Plan{}}, w: newWorld(), request: orchestrator.Request{Rings: []rings.RingName{"ring-1"}},
 		entries: map[rings.ServiceName]map[rings.RingName]entry{}}
 	for n, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		if strings.HasPrefix(line, "#") || line == "" {
@@ -109,6 +110,11 @@ func tell(t *testing.T, text string) string {
 //	plan db=v2 api=v2              (default: v2 for all)
 //	deadline 10m, uptake 2m        of ring-1
 //	redeploy, override             options of the rollout
+//	on ring-2 c3 c4                clusters of another ring
+//	policy ring-1 soak=10m before  see [story.policy]
+//	rollout ring-1 ring-2          rings of the rollout (default: ring-1); "through ring-2": those before it, too
+//	verified db ring-1             what the file says there was verified
+//	empty ring-1                   it was known to have no clusters
 //	begin [blind]                  the rollout is created; a driver takes it up (and sees nothing of Fleet)
 //
 // All else is in [story.play] and [story.world].
@@ -142,9 +148,11 @@ func (y *story) do(verb string, args []string) error {
 	case "deadline", "uptake":
 		return y.deadline(verb, args[0])
 	case "redeploy":
-		y.opt.Redeploy = true
+		y.request.Options.Redeploy = true
 	case "override":
-		y.opt.Override, y.opt.Reason = true, "I know"
+		y.request.Options.Override, y.request.Options.Reason = true, "I know"
+	case "on", "policy", "rollout", "through", "verified", "empty":
+		return y.rings(verb, args)
 	case "begin":
 		return y.begin(len(args) > 0)
 	default:
@@ -212,7 +220,7 @@ func (y *story) begin(blind bool) error {
 		y.w.addService(s.Name, s.Repo, y.entries[s.Name])
 	}
 	y.w.settle(24 * time.Hour)
-	created, err := orchestrator.New(y.app, orchestrator.Request{Rings: []rings.RingName{"ring-1"}, Options: y.opt})
+	created, err := orchestrator.New(y.app, y.request)
 	if err != nil {
 		return err
 	}
@@ -254,7 +262,7 @@ func (y *story) show(d orchestrator.Decision) {
 //	run until step db Converging
 //	restart           the driver dies, another takes up
 //	restart after 1h  nobody drives for so long
-//	cancel [REASON]   a person's command
+//	cancel [REASON]   a person's command; the others are in [story.person]
 //	slow survey 5s    answers of the kind take so long ("0s": no longer)
 func (y *story) play(verb string, args []string) (bool, error) {
 	switch verb {
@@ -272,6 +280,9 @@ func (y *story) play(verb string, args []string) (bool, error) {
 		y.p.turn()
 	case "slow":
 		return true, y.slow(orchestrator.ActionKind(args[0]), args[1])
+	case "pause", "resume", "approve", "skip", "halt", "unhalt", "jump":
+		y.person(verb, args)
+		y.p.turn()
 	case "cancel":
 		y.p.commands = append(y.p.commands, orchestrator.Command{Seq: 1, Kind: orchestrator.CommandCancel, By: "bob", Reason: strings.Join(args, " "), At: y.w.now})
 		y.p.turn()

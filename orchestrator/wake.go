@@ -36,7 +36,7 @@ func (t *turn) ringTimers(note func(time.Time)) {
 		if a := r.Before; a != nil && r.Policy.ApprovalExpires > 0 {
 			note(a.At.Add(r.Policy.ApprovalExpires))
 		}
-		if t.s.upstream(r) != "" && !r.Verified {
+		if t.s.upstream(r) != "" && !r.Verified || t.s.probes(r) {
 			note(t.verifyBy(r))
 		}
 	}

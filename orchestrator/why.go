@@ -173,17 +173,25 @@ func (r *RingState) checkWords(c rings.Check) string {
 
 // gateWaits are those of a ring that is to begin.
 func (s *State) gateWaits(r *RingState) []Wait {
+	if s.probes(r) {
+		return []Wait{{Ring: r.Name, Gate: "upstream", Words: fmt.Sprintf("reading whether %s has clusters%s", r.Name, r.trouble()), Since: s.At}}
+	}
 	if up := s.upstream(r); up != "" && !r.Verified {
-		words := fmt.Sprintf("%s: reading whether %s still says what was verified there", r.Name, up)
-		if r.Words != "" {
-			words += fmt.Sprintf(" (try %d: %s)", r.Tries+1, r.Words)
-		}
+		words := fmt.Sprintf("%s: reading whether %s still says what was verified there%s", r.Name, up, r.trouble())
 		return []Wait{{Ring: r.Name, Gate: "upstream", Words: words, Since: s.At}}
 	}
 	if r.asksFor(GateBefore) && r.Before == nil {
 		return []Wait{s.approvalWait(r, GateBefore)}
 	}
 	return nil
+}
+
+// trouble is what went wrong with reading, for people.
+func (r *RingState) trouble() string {
+	if r.Words == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (try %d: %s)", r.Tries+1, r.Words)
 }
 
 func (s *State) approvalWait(r *RingState, g Gate) Wait {

@@ -35,7 +35,6 @@ type world struct {
 	queue  []timed // sorted by time
 	serial int
 
-	ring     rings.RingName
 	repos    map[string]*repo
 	units    map[rings.ServiceName]*unit
 	clusters map[rings.ClusterName]*cluster
@@ -87,8 +86,8 @@ type misbehaviour struct {
 	effect  bool // it takes effect nevertheless
 }
 
-func newWorld(ring rings.RingName) *world {
-	w := &world{now: epoch, ring: ring, repos: map[string]*repo{}, units: map[rings.ServiceName]*unit{},
+func newWorld() *world {
+	w := &world{now: epoch, repos: map[string]*repo{}, units: map[rings.ServiceName]*unit{},
 		clusters: map[rings.ClusterName]*cluster{}, kinds: map[rings.Version]string{}, deaf: map[rings.ServiceName]string{}}
 	w.every(heardEvery, w.heard)
 	return w
@@ -302,10 +301,10 @@ func (w *world) relabel(name rings.ClusterName, ring rings.RingName) {
 }
 
 // members are the clusters of the ring, sorted.
-func (w *world) members() []rings.ClusterName {
+func (w *world) members(ring rings.RingName) []rings.ClusterName {
 	out := []rings.ClusterName{}
 	for _, name := range slices.Sorted(maps.Keys(w.clusters)) {
-		if w.clusters[name].ring == w.ring {
+		if w.clusters[name].ring == ring {
 			out = append(out, name)
 		}
 	}
@@ -339,7 +338,7 @@ func (w *world) behave(a orchestrator.Action) orchestrator.Outcome {
 		if w.claimed != "" {
 			return refusal(orchestrator.CodeClaimed, w.claimed)
 		}
-	case orchestrator.ActSurvey:
+	case orchestrator.ActSurvey, orchestrator.ActVerify:
 		return w.surveys(a)
 	case orchestrator.ActPublish:
 		o, _ := w.units[a.Items[0].Service].repo.publish(w.now, a.Ring, a.Items)
@@ -362,7 +361,7 @@ func (w *world) surveys(a orchestrator.Action) orchestrator.Outcome {
 	for _, i := range a.Items {
 		u := w.units[i.Service]
 		v := u.repo.survey(i, a.Ring)
-		for _, name := range w.members() {
+		for _, name := range w.members(a.Ring) {
 			if why, out := u.excluded[name]; out {
 				v.Excluded = append(v.Excluded, orchestrator.Excluded{Cluster: name, Why: why})
 			} else {
@@ -377,25 +376,27 @@ func (w *world) surveys(a orchestrator.Action) orchestrator.Outcome {
 // watch is one driver's view: it says what differs from what it said last.
 type watch struct {
 	w      *world
+	ring   rings.RingName
 	said   map[string]orchestrator.Fact
 	seen   map[rings.ClusterName]bool // were of the ring since watching began
 	synced bool
 }
 
-func (w *world) watch() *watch {
-	return &watch{w: w, said: map[string]orchestrator.Fact{}, seen: map[rings.ClusterName]bool{}}
+func (w *world) watch(ring rings.RingName) *watch {
+	return &watch{w: w, ring: ring, said: map[string]orchestrator.Fact{}, seen: map[rings.ClusterName]bool{}}
 }
 
 // news returns the facts that are new, and Synced after the first ones.
 func (v *watch) news() []orchestrator.Fact {
 	var out []orchestrator.Fact
 	tell := func(slot string, f orchestrator.Fact) {
+		f.Ring = v.ring
 		if was, ok := v.said[slot]; !ok || !sameFact(was, f) {
 			v.said[slot] = f
 			out = append(out, f)
 		}
 	}
-	members := v.w.members()
+	members := v.w.members(v.ring)
 	for _, name := range members {
 		v.seen[name] = true
 	}
@@ -415,7 +416,7 @@ func (v *watch) news() []orchestrator.Fact {
 	if !v.synced {
 		v.synced = true
 		for _, u := range v.w.sorted() {
-			out = append(out, orchestrator.Fact{Service: u.name, Synced: true})
+			out = append(out, orchestrator.Fact{Ring: v.ring, Service: u.name, Synced: true})
 		}
 	}
 	return out
