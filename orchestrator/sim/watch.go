@@ -35,7 +35,7 @@ type watch struct {
 type subject struct {
 	*cluster
 	member bool          // it carries the ring's labels
-	heard  time.Duration // the last check-in that was sent
+	heard  time.Duration // the last check-in that was sent for its own sake
 }
 
 // sight is something of which there is one fact: a deployment, or with its
@@ -333,7 +333,6 @@ func (v *watch) deploymentFact(b *bundle, name rings.ClusterName) *orchestrator.
 	f := d.fact()
 	if at, ok := v.w.checkedIn(c.cluster); ok {
 		f.Heard = epoch.Add(at)
-		c.heard = at
 	}
 	if seen := epoch.Add(d.status.seen); d.status.moved > v.began && seen.After(f.Heard) {
 		f.Heard = seen

@@ -153,3 +153,20 @@ func TestInstantDelays(t *testing.T) {
 	p.run(time.Millisecond)
 	p.want("c1", "tip N=3/3 ready nonmod")
 }
+
+// A check-in is news of every service on the cluster, also when it was sent
+// with a change of one of them before.
+func TestWatch_checkInOfEveryService(t *testing.T) {
+	p := newPlay(t, "web")
+	p.watch("web")
+	p.run(time.Second)
+	for range 40 {
+		p.EditByHand("db", "c1", false)
+		p.run(time.Minute)
+		p.EditByHand("db", "c1", true)
+		p.run(time.Minute)
+		if late := p.Now().Sub(p.latest["web/c1"].Heard); late > 15*time.Minute+10*time.Second {
+			t.Fatalf("web on c1 was heard of %s ago", late)
+		}
+	}
+}
