@@ -193,5 +193,8 @@ func notWhileLive(ctx context.Context, db *store.DB, app rings.AppName, ring rin
 		return err
 	}
 	r := page.Rollouts[0]
-	return &store.RingBusyError{ID: r.ID, Ring: r.Rings[0]}
+	if ring == "" {
+		ring = r.Rings[0]
+	}
+	return &store.RingBusyError{ID: r.ID, Ring: ring}
 }

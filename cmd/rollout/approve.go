@@ -40,7 +40,7 @@ func approveOrder(s standing, named rings.RingName) (order, error) {
 		return order{}, conflict(fmt.Sprintf("rollout approve %s --ring %s", s.ID, ring), "ring %q of rollout %s waits for no approval; ring %q does", named, s.ID, ring)
 	}
 	what := fmt.Sprintf("ring %q of rollout %s", ring, s.ID)
-	return order{
+	o := order{
 		command: orchestrator.Command{Kind: orchestrator.CommandApprove, Ring: ring, Gate: gate, Content: s.Content(ring)},
 		wish:    what + " is to be approved",
 		done:    what + " is approved: " + map[orchestrator.Gate]string{orchestrator.GateBefore: "it may begin", orchestrator.GateAfter: "it counts as done"}[gate],
@@ -48,5 +48,9 @@ func approveOrder(s standing, named rings.RingName) (order, error) {
 			r := ringOf(s, ring)
 			return approvalOf(r, gate) != nil || r.Phase.Ended()
 		},
-	}, nil
+	}
+	if c := s.same(o.command); c != nil {
+		return o, s.again(o.wish, c)
+	}
+	return o, nil
 }

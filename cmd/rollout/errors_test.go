@@ -32,6 +32,7 @@ func TestClassify(t *testing.T) {
 		{&rings.CycleError{}, exitInvalid, "cycle"},
 		{&rings.InvalidError{Faults: []string{"x"}}, exitInvalid, "invalid"},
 		{&store.RingBusyError{ID: "shop-1"}, exitConflict, "ring-busy"},
+		{&store.HaltedError{Halt: rings.Halt{App: "shop"}}, exitConflict, "halted"},
 		{store.ErrBusy, exitConflict, "store-busy"},
 		{store.ErrReadOnly, exitUnexpected, "store-read-only"},
 		{store.ErrNoSpace, exitUnexpected, "store-no-space"},
@@ -80,6 +81,8 @@ func TestEnding(t *testing.T) {
 		{orchestrator.Failed, orchestrator.CodeSuperseded, exitFailed},
 		{orchestrator.Failed, orchestrator.CodeManual, exitConflict},
 		{orchestrator.Failed, orchestrator.CodeClaimed, exitConflict},
+		{orchestrator.Failed, orchestrator.CodeRollback, exitFailed},
+		{orchestrator.RolledBack, orchestrator.CodeNotReady, exitFailed},
 	}
 	for _, tt := range tests {
 		s := &orchestrator.State{ID: "shop-1", Phase: tt.phase, Rings: []*orchestrator.RingState{{Name: "ring-1"}}}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"rollout/orchestrator"
@@ -114,7 +115,7 @@ func ending(s *orchestrator.State) error {
 
 // again is what to do after a failure that has no remedy of its own.
 func again(s *orchestrator.State) string {
-	return fmt.Sprintf("\"rollout show %s\" shows the clusters; \"rollout create %s %s\" tries again once it is repaired", s.ID, s.Scope.App, s.Rings[0].Name)
+	return fmt.Sprintf("\"rollout show %s\" shows the clusters; \"rollout create %s %s\" tries again once it is repaired", s.ID, s.Scope.App, strings.Join(names(s.RingNames()), " "))
 }
 
 // lineSink prints an event a line.

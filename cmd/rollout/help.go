@@ -16,7 +16,7 @@ var topics = map[string]string{
 	"ids": `Where a command wants an ID it takes
 
    shop-12       the rollout
-   shop          the application's live rollout, else (show, explain) its latest
+   shop          the application's live rollout, else (show, explain, replay) its latest
    shop/ring-1   the same, of one ring`,
 	"environment": `   ROLLOUT_STORE                                the store, if not --store
    ROLLOUT_ACTOR                                who does this, if not --as

@@ -21,16 +21,20 @@ func (p *program) pauseCommand() *cli.Command {
 
 func pauseOrder(_ context.Context, _ *store.DB, s standing) (order, error) {
 	resume := fmt.Sprintf("\"rollout resume %s\" lets it go on", s.ID)
-	switch {
-	case s.Cancel != nil:
-		return order{}, conflict(fmt.Sprintf("\"rollout watch %s\" shows it end", s.ID), "rollout %s is being cancelled", s.ID)
-	case s.Pause != nil && s.paused():
-		return order{}, conflict(resume, "rollout %s is paused already, by %s", s.ID, saidBy(*s.Pause))
-	}
-	return order{
+	o := order{
 		command: orchestrator.Command{Kind: orchestrator.CommandPause},
 		wish:    fmt.Sprintf("rollout %s is to be paused", s.ID),
 		done:    fmt.Sprintf("rollout %s is paused: nothing new starts, what runs may finish; %s", s.ID, resume),
 		obeyed:  func(s *orchestrator.State) bool { return s.Pause != nil },
-	}, nil
+	}
+	last := s.held()
+	switch {
+	case s.Cancel != nil || s.said(orchestrator.CommandCancel) != nil:
+		return o, conflict(fmt.Sprintf("\"rollout watch %s\" shows it end", s.ID), "rollout %s is being cancelled", s.ID)
+	case last != nil && last.Kind == orchestrator.CommandPause:
+		return o, s.again(o.wish, last)
+	case last == nil && s.Pause != nil:
+		return o, conflict(resume, "rollout %s is paused already, by %s", s.ID, saidBy(*s.Pause))
+	}
+	return o, nil
 }

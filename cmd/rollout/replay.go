@@ -53,19 +53,24 @@ func (p *program) runReplay(ctx context.Context, ref string) error {
 
 func replayLines(v replayView) []string {
 	if len(v.Differences) == 0 {
-		return []string{fmt.Sprintf("%s: %d turns replayed: every decision the same", v.ID, v.Turns)}
+		return []string{fmt.Sprintf("%s: %s replayed: every decision the same", v.ID, counted(v.Turns, "turn"))}
 	}
 	var out []string
 	for _, d := range v.Differences {
 		out = append(out, fmt.Sprintf("event %d, decided by engine %d:", d.Seq, d.Engine))
-		for _, line := range d.Recorded {
+		for _, line := range without(d.Recorded, d.Now) {
 			out = append(out, "  - "+line)
 		}
-		for _, line := range d.Now {
+		for _, line := range without(d.Now, d.Recorded) {
 			out = append(out, "  + "+line)
 		}
 	}
-	return append(out, fmt.Sprintf("%s: %d turns replayed by engine %d: %d decided otherwise", v.ID, v.Turns, v.Engine, len(v.Differences)))
+	return append(out, fmt.Sprintf("%s: %s replayed by engine %d: %d decided otherwise", v.ID, counted(v.Turns, "turn"), v.Engine, len(v.Differences)))
+}
+
+// without returns the lines that the others are not among.
+func without(lines, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return slices.Contains(others, l) })
 }
 
 // verdict is an error when this very engine has decided otherwise.
@@ -75,4 +80,12 @@ func (v replayView) verdict() error {
 	}
 	return &commandError{exit: exitUnexpected, code: "replay-differs", what: fmt.Sprintf("rollout %s: the same engine does not come to the same decisions", v.ID),
 		hint: "this is a fault of rollout: keep the store for a report"}
+}
+
+// counted is the number with its noun: "1 turn", "2 turns".
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

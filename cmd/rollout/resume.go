@@ -20,17 +20,20 @@ func (p *program) resumeCommand() *cli.Command {
 }
 
 func resumeOrder(_ context.Context, _ *store.DB, s standing) (order, error) {
-	if s.Pause == nil && !s.paused() {
-		hint := fmt.Sprintf("\"rollout explain %s\" says what it waits for", s.ID)
-		if s.Halt != nil {
-			hint = fmt.Sprintf("the line is stopped: \"%s\" lets it go on", unhaltCommand(*s.Halt))
-		}
-		return order{}, conflict(hint, "rollout %s is not paused", s.ID)
-	}
-	return order{
+	o := order{
 		command: orchestrator.Command{Kind: orchestrator.CommandResume},
 		wish:    fmt.Sprintf("rollout %s is to go on", s.ID),
 		done:    fmt.Sprintf("rollout %s goes on", s.ID),
 		obeyed:  func(s *orchestrator.State) bool { return s.Pause == nil },
-	}, nil
+	}
+	last := s.held()
+	switch {
+	case last != nil && last.Kind == orchestrator.CommandResume:
+		return o, s.again(o.wish, last)
+	case last == nil && s.Pause == nil && s.Halt != nil:
+		return o, conflict(fmt.Sprintf("the line is stopped: \"%s\" lets it go on", unhaltCommand(*s.Halt)), "rollout %s is not paused", s.ID)
+	case last == nil && s.Pause == nil:
+		return o, conflict(fmt.Sprintf("\"rollout explain %s\" says what it waits for", s.ID), "rollout %s is not paused", s.ID)
+	}
+	return o, nil
 }

@@ -18,7 +18,8 @@ import (
 //	seed app FILE           an application, as JSON
 //	seed cluster APP RING NAME...
 //	seed rollout APP RING PHASE [MINUTES]   started so long before TEST_NOW
-//	seed rings APP STATE MINUTES            over all rings: running, soaking, awaiting, paused, stuck or rolledback
+//	seed rings APP STATE MINUTES            over all rings: new, old (by an older engine), running,
+//	                        soaking, awaiting, paused, stuck or rolledback
 //	seed obey ID            drives it, as the engine decides, until it has taken a command
 func seed(args []string) error {
 	ctx := context.Background()

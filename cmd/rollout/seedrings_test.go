@@ -28,6 +28,9 @@ func seedRings(ctx context.Context, db *store.DB, args []string) error {
 	if err != nil {
 		return err
 	}
+	if args[1] == "new" {
+		return nil
+	}
 	lease, err := db.Acquire(ctx, id, orchestrator.Driver{Name: "host/7", Host: "host", PID: 7}, start, 20*time.Second)
 	if err != nil {
 		return err
@@ -88,11 +91,20 @@ func (t *teller) say(bodies ...orchestrator.Body) {
 // first ring is done, unless it soaks.
 func playRings(s *orchestrator.State, start time.Time, to string) []orchestrator.Event {
 	t := &teller{state: s, at: start}
+	if to == "old" {
+		t.say(orchestrator.Driven{Engine: 1}, orchestrator.Started{})
+		return t.events
+	}
 	t.say(orchestrator.Driven{Engine: orchestrator.Engine}, orchestrator.Started{})
 	first, second := s.Rings[0].Name, s.Rings[1].Name
 	t.begin(first)
 	for _, st := range s.Steps {
-		if st.Ring == first {
+		switch {
+		case st.Ring != first:
+		case st.Observed:
+			t.look(refOf(st), "v1")
+			t.done(refOf(st))
+		default:
 			t.publish(refOf(st), "v1", st.To)
 			t.done(refOf(st))
 		}
@@ -139,17 +151,22 @@ var members = map[rings.RingName][]rings.ClusterName{"ring-1": {"eu-1", "eu-2"},
 
 // publish brings the step to where Fleet has taken its commit up.
 func (t *teller) publish(ref orchestrator.Ref, from, to rings.Version) {
+	t.look(ref, from)
 	commit := fmt.Sprintf("c0ffee%034d", len(t.events))
 	item := orchestrator.Item{Service: ref.Service, Version: to, Nonce: 2, From: from}
-	base := orchestrator.Survey{Service: ref.Service, Tip: "ba5e", Version: from, Expected: members[ref.Ring]}
 	tip := orchestrator.Survey{Service: ref.Service, Tip: commit, Version: to, Nonce: 2, Commit: commit, Lineage: []string{commit}, Expected: members[ref.Ring]}
+	t.say(orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: to, From: from, Nonce: 2, Ours: true}})
+	t.act(orchestrator.Action{Kind: orchestrator.ActPublish, Ring: ref.Ring, Undo: ref.Undo, Items: []orchestrator.Item{item}}, tip)
+	t.say(orchestrator.Published{Ref: ref, Commit: commit}, orchestrator.TakenUp{Ref: ref})
+}
+
+// look starts the step and reads what the branch and Fleet say.
+func (t *teller) look(ref orchestrator.Ref, version rings.Version) {
+	base := orchestrator.Survey{Service: ref.Service, Tip: "ba5e", Version: version, Expected: members[ref.Ring]}
 	t.say(orchestrator.StepStarted{Ref: ref})
 	t.act(orchestrator.Action{Kind: orchestrator.ActSurvey, Ring: ref.Ring, Undo: ref.Undo, Items: []orchestrator.Item{{Service: ref.Service}}}, base)
 	t.say(orchestrator.Observed{Fact: orchestrator.Fact{Service: ref.Service, Members: &orchestrator.Members{Clusters: members[ref.Ring]}}},
-		orchestrator.Observed{Fact: orchestrator.Fact{Service: ref.Service, Synced: true}},
-		orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: to, From: from, Nonce: 2, Ours: true}})
-	t.act(orchestrator.Action{Kind: orchestrator.ActPublish, Ring: ref.Ring, Undo: ref.Undo, Items: []orchestrator.Item{item}}, tip)
-	t.say(orchestrator.Published{Ref: ref, Commit: commit}, orchestrator.TakenUp{Ref: ref})
+		orchestrator.Observed{Fact: orchestrator.Fact{Service: ref.Service, Synced: true}})
 }
 
 // act asks for the action, which is answered well.

@@ -60,12 +60,16 @@ func (o skipOptions) order(ctx context.Context, db *store.DB, s standing) (order
 		return order{}, err
 	}
 	what := fmt.Sprintf("rollout %s: %s", s.ID, o.words())
-	return order{
+	skip := order{
 		command: orchestrator.Command{Kind: orchestrator.CommandSkip, Ring: o.ring, Service: o.service, Cluster: o.cluster},
 		wish:    what + " is to be left out",
 		done:    what + " is left out",
 		obeyed:  o.skipped,
-	}, nil
+	}
+	if c := s.same(skip.command); c != nil {
+		return skip, s.again(skip.wish, c)
+	}
+	return skip, nil
 }
 
 func (o skipOptions) words() string {

@@ -31,24 +31,36 @@ type standing struct {
 	pending []orchestrator.Command
 }
 
-// paused reports whether it is paused, or will be once it has been told.
-func (s standing) paused() bool {
-	paused := s.Pause != nil
-	for _, c := range s.pending {
-		paused = c.Kind == orchestrator.CommandPause || paused && c.Kind != orchestrator.CommandResume
+// said returns the last command that nobody has taken yet and that one of the
+// kinds is of; nil when there is none.
+func (s standing) said(kinds ...orchestrator.CommandKind) *orchestrator.Command {
+	for i := len(s.pending) - 1; i >= 0; i-- {
+		if slices.Contains(kinds, s.pending[i].Kind) {
+			return &s.pending[i]
+		}
 	}
-	return paused
+	return nil
 }
 
-// asked returns who gave the same command before; "" when nobody did.
-func (s standing) asked(c orchestrator.Command) string {
+// held returns the last pending word on whether the rollout is paused.
+func (s standing) held() *orchestrator.Command {
+	return s.said(orchestrator.CommandPause, orchestrator.CommandResume)
+}
+
+// again refuses a command that somebody has given already.
+func (s standing) again(wish string, c *orchestrator.Command) error {
+	return conflict(fmt.Sprintf("\"rollout show %s\" says who drives it", s.ID), "%s: %s has said so already, and no driver has taken that up yet", wish, c.By)
+}
+
+// same returns the pending command that asks for the same.
+func (s standing) same(c orchestrator.Command) *orchestrator.Command {
 	i := slices.IndexFunc(s.pending, func(o orchestrator.Command) bool {
 		return o.Kind == c.Kind && o.Ring == c.Ring && o.Service == c.Service && o.Cluster == c.Cluster && o.Gate == c.Gate && o.Content == c.Content
 	})
 	if i < 0 {
-		return ""
+		return nil
 	}
-	return s.pending[i].By
+	return &s.pending[i]
 }
 
 func reasonFlag() cli.Flag {
@@ -105,9 +117,6 @@ func (p *program) send(ctx context.Context, db *store.DB, ref, reason string, ma
 	o, err := make(ctx, db, stands)
 	if err != nil {
 		return order{}, nil, err
-	}
-	if by := stands.asked(o.command); by != "" {
-		return order{}, nil, conflict(fmt.Sprintf("\"rollout show %s\" says who drives it", id), "%s: %s has said so already, and no driver has taken that up yet", o.wish, by)
 	}
 	o.command.By, o.command.Reason, o.command.At = p.actor(ctx), reason, p.now().UTC()
 	return o, s, db.Send(ctx, id, o.command)

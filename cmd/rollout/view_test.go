@@ -62,6 +62,35 @@ func TestFrame(t *testing.T) {
 	}
 }
 
+// ringsState is a rollout of db and api over three rings that has come to a
+// state.
+func ringsState(t *testing.T, to string) *orchestrator.State {
+	t.Helper()
+	a := &rings.Application{Name: "shop", Plan: rings.Plan{"db": {Version: "v2"}, "api": {Version: "v2"}},
+		Rings:    []rings.Ring{{Name: "ring-1", Policy: rings.Policy{Soak: time.Hour}}, {Name: "ring-2", Policy: rings.Policy{ApproveBefore: true}}, {Name: "ring-3"}},
+		Services: []rings.Service{{Name: "auth"}, {Name: "db"}, {Name: "api", DependsOn: []rings.ServiceName{"auth", "db"}}}}
+	created, err := orchestrator.New(a, orchestrator.Request{Rings: a.RingNames()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := orchestrator.Apply(nil, orchestrator.Event{Rollout: "shop-12", Seq: 1, At: started, Actor: "ann@example.com", Body: created})
+	return orchestrator.Fold(s, playRings(s, started, to))
+}
+
+// Where there are several rings each has a line, and while the rollout is
+// followed only those under way are shown in full.
+func TestFrame_Rings(t *testing.T) {
+	pipe := frame{now: started.Add(10 * time.Minute)}
+	live := pipe
+	live.relative, live.fold, live.clusters, live.width, live.height = true, true, 8, 120, 40
+	for _, state := range []string{"running", "soaking", "awaiting", "paused", "stuck", "rolledback"} {
+		t.Run(state, func(t *testing.T) {
+			golden(t, "rings-"+state+"-live", strings.Join(live.render(ringsState(t, state)), "\n")+"\n")
+		})
+	}
+	golden(t, "rings-running-pipe", strings.Join(pipe.render(ringsState(t, "running")), "\n")+"\n")
+}
+
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", "view", name+".golden")
@@ -113,7 +142,7 @@ func TestPainter(t *testing.T) {
 func BenchmarkFrame(b *testing.B) {
 	s := &orchestrator.State{ID: "shop-1", Rings: []*orchestrator.RingState{{Name: "ring-1"}}}
 	for i := range 50 {
-		st := &orchestrator.StepState{Wave: 1 + i/10, Phase: orchestrator.StepConverging, Clusters: map[rings.ClusterName]*orchestrator.ClusterState{}}
+		st := &orchestrator.StepState{Ring: "ring-1", Wave: 1 + i/10, Phase: orchestrator.StepConverging, Clusters: map[rings.ClusterName]*orchestrator.ClusterState{}}
 		for c := range 1000 {
 			st.Clusters[rings.ClusterName(fmt.Sprintf("c-%04d", c))] = &orchestrator.ClusterState{Expected: true, Phase: orchestrator.ClusterApplying}
 		}
