@@ -241,12 +241,16 @@ func viewAwaits(s *orchestrator.State) *awaitsView {
 		return nil
 	}
 	if s.Pause != nil {
-		return &awaitsView{What: "resume", Command: fmt.Sprintf("rollout resume %s", s.ID)}
+		return awaitsResume(s.ID)
 	}
 	if ring, gate, ok := s.Awaiting(); ok {
 		return &awaitsView{What: "approval", Ring: ring, Gate: gate, Command: fmt.Sprintf("rollout approve %s", s.ID)}
 	}
 	return nil
+}
+
+func awaitsResume(id orchestrator.ID) *awaitsView {
+	return &awaitsView{What: "resume", Command: fmt.Sprintf("rollout resume %s", id)}
 }
 
 // haltView is a halt; its app is "" when it is of all applications.

@@ -54,11 +54,11 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 	}
 	l := liveList{list: listOf([]liveView{})}
 	for _, r := range page.Rollouts {
-		s, err := db.Rollout(ctx, r.ID)
+		awaits, err := awaitsOf(ctx, db, r)
 		if err != nil {
 			return err
 		}
-		l.Items = append(l.Items, liveView{p.viewSummary(r), viewAwaits(s)})
+		l.Items = append(l.Items, liveView{p.viewSummary(r), awaits})
 	}
 	halts, err := haltsOf(ctx, db, app, p.now())
 	if err != nil {
@@ -78,6 +78,26 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 		p.sayNeed(v)
 	}
 	return err
+}
+
+// awaitsOf is what a live rollout waits for a person to do. Its state, which
+// grows with the fleet, is only read when a gate of it may wait.
+func awaitsOf(ctx context.Context, db *store.DB, r store.Summary) (*awaitsView, error) {
+	if r.Phase == orchestrator.Paused {
+		return awaitsResume(r.ID), nil
+	}
+	first, err := db.Events(ctx, r.ID, 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	if s := orchestrator.Fold(nil, first); s == nil || !slices.ContainsFunc(s.Rings, func(r *orchestrator.RingState) bool { return r.Policy.ApproveBefore || r.Policy.ApproveAfter }) {
+		return nil, nil
+	}
+	s, err := db.Rollout(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return viewAwaits(s), nil
 }
 
 // sayNeed says what a live rollout needs of a person.

@@ -122,15 +122,22 @@ func (p *program) send(ctx context.Context, db *store.DB, ref, reason string, ma
 	return o, s, db.Send(ctx, id, o.command)
 }
 
-// watchman notes when a driver has taken the command.
+// watchman notes when a driver has taken the command, and what it warned of
+// then.
 type watchman struct {
 	command orchestrator.Command
 	taken   bool
+	warned  string
 }
 
 func (w *watchman) event(_ *orchestrator.State, e orchestrator.Event) error {
-	if c, ok := e.Body.(orchestrator.Commanded); ok {
-		w.taken = w.taken || c.Kind == w.command.Kind && c.By == w.command.By && c.At.Equal(w.command.At)
+	switch b := e.Body.(type) {
+	case orchestrator.Commanded:
+		w.taken = w.taken || b.Kind == w.command.Kind && b.By == w.command.By && b.At.Equal(w.command.At)
+	case orchestrator.Warned:
+		if w.taken {
+			w.warned = b.Words
+		}
 	}
 	return nil
 }
@@ -179,8 +186,8 @@ func (p *program) told(f *follower, w *watchman, o order) error {
 	switch {
 	case w.taken && o.obeyed(s):
 		return p.done(p.viewRollout(s, f.lease), "%s", o.done)
-	case w.taken && len(s.Warnings) > 0:
-		return conflict(fmt.Sprintf("\"rollout explain %s\" says where it stands", s.ID), "rollout %s: %s", s.ID, s.Warnings[len(s.Warnings)-1])
+	case w.taken && w.warned != "":
+		return conflict(fmt.Sprintf("\"rollout explain %s\" says where it stands", s.ID), "rollout %s: %s", s.ID, w.warned)
 	case s.Phase.Ended():
 		return conflict(fmt.Sprintf("\"rollout show %s\" shows it", s.ID), "rollout %s ended before it could be told: %s", s.ID, s.Phase)
 	case w.taken:

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"rollout/orchestrator"
 	"rollout/rings"
 	"rollout/store"
 )
@@ -70,6 +72,46 @@ func TestVerbs_ExitCodes(t *testing.T) {
 			env.stdout, env.stderr = &out, &out
 			if got := run(t.Context(), strings.Fields(tt.args), env); got != tt.want {
 				t.Errorf("ends with %d, want %d: %s", got, tt.want, out.String())
+			}
+		})
+	}
+}
+
+// What is said of a command follows from what became of it.
+func TestTold(t *testing.T) {
+	t.Setenv("TEST_NOW", "2026-11-20T12:00:00Z")
+	alive := &orchestrator.Lease{Driver: orchestrator.Driver{Host: "host", PID: 7}, Expires: testNow().Add(time.Minute)}
+	const void = "approval by ann is void: what is to be rolled out has changed since"
+	ended := twoRings()
+	ended.Phase = orchestrator.Failed
+	tests := []struct {
+		name          string
+		state         *orchestrator.State
+		lease         *orchestrator.Lease
+		taken, obeyed bool
+		warned        string
+		want          int
+		words         string
+	}{
+		{"obeyed", twoRings(), alive, true, true, "", exitDone, "done\n"},
+		{"nobody drives", twoRings(), nil, false, false, "", exitDone, "hint: nobody drives shop-3; \"rollout watch shop-3\" or \"rollout run\" goes on with it\nwish\n"},
+		{"a driver is slow", twoRings(), alive, false, false, "", exitTimeout, "wish, but process 7 on host has not taken that up after 10s"},
+		{"void", twoRings(), alive, true, false, void, exitConflict, "rollout shop-3: " + void},
+		{"of no use", twoRings(), alive, true, false, "", exitConflict, "rollout shop-3 has gone on: the command changes nothing"},
+		{"too late", ended, nil, false, false, "", exitConflict, "rollout shop-3 ended before it could be told: Failed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			p := &program{environment: testEnvironment(), flags: globalFlags{output: "text"}}
+			p.stdout, p.stderr = &out, &out
+			o := order{wish: "wish", done: "done", obeyed: func(*orchestrator.State) bool { return tt.obeyed }}
+			got, words := exitDone, ""
+			if err := p.told(&follower{state: tt.state, lease: tt.lease}, &watchman{taken: tt.taken, warned: tt.warned}, o); err != nil {
+				got, words = classify(err).exit, err.Error()
+			}
+			if got != tt.want || words+out.String() != tt.words {
+				t.Errorf("got %d %q, want %d %q", got, words+out.String(), tt.want, tt.words)
 			}
 		})
 	}
