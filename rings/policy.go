@@ -90,6 +90,9 @@ func (p Policy) faults() []string {
 	if p.MaxOffline != (Amount{}) && p.OnOffline != OfflineSkip {
 		out = append(out, `max offline bounds what "on offline: skip" leaves out: set that, too`)
 	}
+	if p.OnOffline == OfflineSkip && p.MaxOffline == (Amount{}) {
+		out = append(out, `on offline "skip": max offline is needed, to say how many may be left out`)
+	}
 	seen := map[string]bool{}
 	for _, c := range p.Checks {
 		if seen[c.Name] {

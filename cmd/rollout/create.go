@@ -15,13 +15,30 @@ import (
 	"rollout/store"
 )
 
-type createOptions struct {
-	app        rings.AppName
-	request    orchestrator.Request
+// shipment is a rollout that is to be created, and what is to become of it.
+type shipment struct {
+	app rings.AppName
+	// first makes the rollout's first event from the application as it is, and
+	// its rings that no cluster carries the label of.
+	first      func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error)
 	dryRun     bool
 	detach     bool
 	timeout    time.Duration
 	background bool
+}
+
+// shipmentFlags are those of every command that creates a rollout.
+func (p *program) shipmentFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "dry-run", Usage: "Print what would happen, and change nothing", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "detach", Usage: "Do not follow: leave it to a background process", DisableDefaultText: true},
+		&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on", DefaultText: "to its end"},
+		p.backgroundFlag(),
+	}
+}
+
+func shipmentOf(c *cli.Context, app rings.AppName) shipment {
+	return shipment{app: app, dryRun: c.Bool("dry-run"), detach: c.Bool("detach"), timeout: c.Duration("timeout"), background: !c.Bool("no-background")}
 }
 
 func (p *program) createCommand() *cli.Command {
@@ -32,24 +49,25 @@ func (p *program) createCommand() *cli.Command {
 			"same versions were verified there before.\n\n" +
 			examples("rollout create shop ring-1 --dry-run", "rollout create shop ring-1 ring-2", "rollout create shop --through ring-3",
 				"rollout create shop ring-1 --only db --timeout 30m -o json"),
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "through", Usage: "All rings up to `RING`; those before it may be empty"},
 			&cli.StringSliceFlag{Name: "only", Usage: "`SERVICES` of the plan, with commas", DefaultText: "all"},
 			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "dry-run", Usage: "Print what would happen, and change nothing", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "detach", Usage: "Do not follow: leave it to a background process", DisableDefaultText: true},
-			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on", DefaultText: "to its end"},
 			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, and rings that were not verified; needs --reason", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until services outside the plan are healthy; needs --reason", DisableDefaultText: true},
 			&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record; versions that a rollback withdrew need them"},
-			p.backgroundFlag(),
-		},
+		}, p.shipmentFlags()...),
 		Action: func(c *cli.Context) error {
-			o, err := createOptionsOf(c, p.link())
+			r, err := requestOf(c, p.link())
 			if err != nil {
 				return err
 			}
-			return p.runCreate(c.Context, o)
+			s := shipmentOf(c, rings.AppName(c.Args().First()))
+			s.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
+				r.Empty = empty
+				return newRollout(a, r)
+			}
+			return p.ship(c.Context, s)
 		},
 	}
 }
@@ -59,25 +77,23 @@ func (p *program) backgroundFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "no-background", Usage: "Do not leave the rollout to a background process", DefaultText: "where CI=true", Value: p.getenv("CI") == "true"}
 }
 
-func createOptionsOf(c *cli.Context, link string) (createOptions, error) {
+func requestOf(c *cli.Context, link string) (orchestrator.Request, error) {
 	args := c.Args().Slice()
-	o := createOptions{app: rings.AppName(args[0]), dryRun: c.Bool("dry-run"), detach: c.Bool("detach"), timeout: c.Duration("timeout"),
-		background: !c.Bool("no-background"), request: orchestrator.Request{
-			Only: serviceNames(c.StringSlice("only")), Link: link,
-			Options: orchestrator.Options{Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}}
+	r := orchestrator.Request{Only: serviceNames(c.StringSlice("only")), Link: link, Options: orchestrator.Options{
+		Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}
 	for _, ring := range args[1:] {
-		o.request.Rings = append(o.request.Rings, rings.RingName(ring))
+		r.Rings = append(r.Rings, rings.RingName(ring))
 	}
 	through := rings.RingName(c.String("through"))
 	switch {
-	case through != "" && len(o.request.Rings) > 0:
-		return o, &usageError{what: "rollout create: rings and --through exclude each other", hint: fmt.Sprintf("rollout create %s --through %s", args[0], through)}
+	case through != "" && len(r.Rings) > 0:
+		return r, &usageError{what: "rollout create: rings and --through exclude each other", hint: fmt.Sprintf("rollout create %s --through %s", args[0], through)}
 	case through != "":
-		o.request.Rings, o.request.Through = []rings.RingName{through}, true
-	case len(o.request.Rings) == 0:
-		return o, &usageError{what: "rollout create: a RING or --through is missing", hint: fmt.Sprintf("\"rollout ring list %s\" shows the rings", args[0])}
+		r.Rings, r.Through = []rings.RingName{through}, true
+	case len(r.Rings) == 0:
+		return r, &usageError{what: "rollout create: a RING or --through is missing", hint: fmt.Sprintf("\"rollout ring list %s\" shows the rings", args[0])}
 	}
-	return o, needReason(o.request.Options)
+	return r, needReason(r.Options)
 }
 
 // needReason refuses to go over what protects without a word on the record.
@@ -92,12 +108,29 @@ func needReason(o orchestrator.Options) error {
 	return nil
 }
 
-func (p *program) runCreate(ctx context.Context, o createOptions) error {
+// newRollout is orchestrator.New with the hint for a plan that is not fit.
+func newRollout(a *rings.Application, r orchestrator.Request) (orchestrator.Created, error) {
+	for _, name := range r.Only {
+		if _, err := a.Service(name); err != nil {
+			return orchestrator.Created{}, err
+		}
+	}
+	created, err := orchestrator.New(a, r)
+	var unfit *rings.InvalidError
+	if errors.As(err, &unfit) {
+		err = &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: fmt.Sprintf("rollout plan set %s SERVICE=VERSION", a.Name)}
+	}
+	return created, err
+}
+
+// ship shows what a rollout would do, refuses what cannot end well, and begins
+// it.
+func (p *program) ship(ctx context.Context, sh shipment) error {
 	db, err := p.open(ctx)
 	if err != nil {
 		return err
 	}
-	a, err := p.plannable(ctx, db, o)
+	a, err := p.shippable(ctx, db, sh)
 	if err != nil {
 		return err
 	}
@@ -105,10 +138,11 @@ func (p *program) runCreate(ctx context.Context, o createOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.request.Empty, err = emptyRings(ctx, m, a); err != nil {
+	empty, err := emptyRings(ctx, m, a)
+	if err != nil {
 		return err
 	}
-	created, err := orchestrator.New(a, o.request)
+	created, err := sh.first(a, empty)
 	if err != nil {
 		return err
 	}
@@ -119,7 +153,7 @@ func (p *program) runCreate(ctx context.Context, o createOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.dryRun {
+	if sh.dryRun {
 		return p.printPreview(v)
 	}
 	if p.flags.output == "text" {
@@ -127,32 +161,23 @@ func (p *program) runCreate(ctx context.Context, o createOptions) error {
 			p.say("%s", l)
 		}
 	}
-	return p.start(ctx, db, m, o)
+	return p.start(ctx, db, m, sh, empty)
 }
 
-// plannable returns the application, if by all that the store knows the
+// shippable returns the application, if by all that the store knows the
 // rollout is possible. Whether a ring's upstream was verified is asked later,
 // when it is known which rings have clusters.
-func (p *program) plannable(ctx context.Context, db *store.DB, o createOptions) (*rings.Application, error) {
-	a, err := db.App(ctx, o.app)
+func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*rings.Application, error) {
+	a, err := db.App(ctx, sh.app)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range o.request.Only {
-		if _, err := a.Service(name); err != nil {
-			return nil, err
-		}
-	}
-	created, err := orchestrator.New(a, o.request)
-	var empty *rings.InvalidError
-	switch {
-	case errors.As(err, &empty):
-		return nil, &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: fmt.Sprintf("rollout plan set %s SERVICE=VERSION", o.app)}
-	case err != nil && !errors.Is(err, orchestrator.ErrUnverified):
+	created, err := sh.first(a, nil)
+	if err != nil && !errors.Is(err, orchestrator.ErrUnverified) {
 		return nil, err
 	}
 	for _, ring := range created.RingNames() {
-		if err := notWhileLive(ctx, db, o.app, ring); err != nil {
+		if err := notWhileLive(ctx, db, sh.app, ring); err != nil {
 			return nil, err
 		}
 	}
@@ -175,9 +200,9 @@ func emptyRings(ctx context.Context, m *fleet.Manager, a *rings.Application) ([]
 }
 
 // start writes the rollout down, and follows it or leaves it to others.
-func (p *program) start(ctx context.Context, db *store.DB, m *fleet.Manager, o createOptions) error {
-	id, err := db.CreateRollout(ctx, o.app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
-		return orchestrator.New(a, o.request)
+func (p *program) start(ctx context.Context, db *store.DB, m *fleet.Manager, sh shipment, empty []rings.RingName) error {
+	id, err := db.CreateRollout(ctx, sh.app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		return sh.first(a, empty)
 	}, p.actor(ctx), p.now().UTC())
 	if err != nil {
 		return err
@@ -186,11 +211,11 @@ func (p *program) start(ctx context.Context, db *store.DB, m *fleet.Manager, o c
 	if err != nil {
 		return err
 	}
-	s := &session{program: p, db: db, manager: m, timeout: o.timeout, scope: f.state.Scope}
-	if o.detach {
-		return s.detach(ctx, f, o.background)
+	s := &session{program: p, db: db, manager: m, timeout: sh.timeout, scope: f.state.Scope}
+	if sh.detach {
+		return s.detach(ctx, f, sh.background)
 	}
-	return s.watch(ctx, f, o.background)
+	return s.watch(ctx, f, sh.background)
 }
 
 // detach leaves the rollout to others at once.
@@ -209,8 +234,12 @@ func (s *session) detach(ctx context.Context, f *follower, background bool) erro
 // watch follows the rollout to its end, and hands it over if it does not come
 // to that.
 func (s *session) watch(ctx context.Context, f *follower, background bool) error {
+	s.patient = s.terminal && s.flags.output == "text"
 	err := s.follow(ctx, f)
 	switch {
+	case errors.Is(err, errWaits):
+		return s.leave(context.WithoutCancel(ctx), f, background, &commandError{exit: exitTimeout, code: "waiting", err: errWaits,
+			what: fmt.Sprintf("rollout %s %s: %s", f.state.ID, errWaits, f.state.Explain(s.now()))})
 	case err == nil:
 		if err := f.finish(); err != nil {
 			return err
@@ -228,6 +257,9 @@ func (s *session) watch(ctx context.Context, f *follower, background bool) error
 // leave hands the rollout over, and says so in the error why it does.
 func (s *session) leave(ctx context.Context, f *follower, background bool, why *commandError) error {
 	why.hint = fmt.Sprintf("\"rollout watch %s\" follows it", f.state.ID)
+	if help := helpOf(f.state); help != "" && errors.Is(why.err, errWaits) {
+		why.hint = help
+	}
 	words, err := s.handOver(ctx, f.state.ID, background)
 	if err != nil {
 		words = err.Error()
@@ -237,4 +269,15 @@ func (s *session) leave(ctx context.Context, f *follower, background bool, why *
 		return why
 	}
 	return errors.Join(f.finish(), why)
+}
+
+// helpOf is what would let the rollout go on, "" when nothing of a person's
+// would.
+func helpOf(s *orchestrator.State) string {
+	for _, w := range s.Why(s.At) {
+		if w.Help != "" {
+			return w.Help
+		}
+	}
+	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"rollout/checks"
 	"rollout/fleet"
 	"rollout/fleet/gitrepo"
 	"rollout/orchestrator"
@@ -40,7 +41,7 @@ type engine struct {
 func (p *program) engine(db *store.DB, m *fleet.Manager, background bool, log io.Writer) *engine {
 	claims, publisher := p.claims(db, m), p.publisher(m)
 	return &engine{claims: claims, publisher: publisher, Runner: &orchestrator.Runner{
-		Store: db, Publisher: publisher, Fleet: m, Claim: claims, Clock: wallClock{p.now}, Log: p.log(log),
+		Store: db, Publisher: publisher, Fleet: m, Claim: claims, Checker: checks.New(), Clock: wallClock{p.now}, Log: p.log(log),
 		Driver: orchestrator.Driver{Name: fmt.Sprintf("%s/%d/%s", p.host, p.pid, rand.Text()[:8]), Host: p.host, PID: p.pid, Background: background},
 	}}
 }
@@ -146,6 +147,24 @@ type session struct {
 	manager *fleet.Manager // nil until it is needed
 	timeout time.Duration  // 0: none
 	scope   orchestrator.Scope
+	// patient: following goes on while only a person is waited for, who sees it
+	// on the terminal.
+	patient bool
+}
+
+// waitsForPerson reports whether the rollout moves no further until a person
+// says so, and nothing of it runs.
+func waitsForPerson(s *orchestrator.State) bool {
+	_, _, awaits := s.Awaiting()
+	if !awaits && s.Pause == nil {
+		return false
+	}
+	for _, w := range s.Why(s.At) {
+		if w.Gate != "approval" && w.Gate != "pause" && w.Gate != "failure" {
+			return false
+		}
+	}
+	return true
 }
 
 // follow follows the rollout, and drives it while nobody else does. It returns
@@ -164,6 +183,9 @@ func (s *session) follow(ctx context.Context, f *follower) error {
 	for {
 		if err := f.advance(ctx); err != nil || f.state.Phase.Ended() {
 			return err
+		}
+		if !s.patient && waitsForPerson(f.state) {
+			return errWaits
 		}
 		if d == nil && f.undriven() {
 			if err := s.connectOnce(ctx); err != nil {

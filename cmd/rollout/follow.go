@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"rollout/orchestrator"
@@ -15,6 +14,9 @@ import (
 
 // errTimeout says that --timeout passed before the rollout's end.
 var errTimeout = errors.New("the timeout passed")
+
+// errWaits says that only a person can let the rollout go on.
+var errWaits = errors.New("it waits for a person")
 
 // sink shows a rollout while it is followed.
 type sink interface {
@@ -115,7 +117,7 @@ func ending(s *orchestrator.State) error {
 
 // again is what to do after a failure that has no remedy of its own.
 func again(s *orchestrator.State) string {
-	return fmt.Sprintf("\"rollout show %s\" shows the clusters; \"rollout create %s %s\" tries again once it is repaired", s.ID, s.Scope.App, strings.Join(names(s.RingNames()), " "))
+	return fmt.Sprintf("\"rollout show %s\" shows the clusters; \"rollout retry %s\" tries again once it is repaired, \"rollout rollback %s\" takes back what it changed", s.ID, s.ID, s.ID)
 }
 
 // lineSink prints an event a line.
