@@ -344,7 +344,7 @@ func (s *State) driven(at time.Time) {
 		r.Claimed, r.ClaimTries = false, 0
 	}
 	for _, st := range s.Steps {
-		if st.Ring != s.Current {
+		if !s.current(st) {
 			continue
 		}
 		st.Synced = false

@@ -175,10 +175,16 @@ func (t *turn) fact(f Fact) {
 // hears reports whether facts about the service are about the step: it is of
 // the ring under way and still of interest.
 func (s *State) hears(st *StepState, service rings.ServiceName) bool {
-	if st.Target.Service != service || st.Ring != s.Current {
+	if st.Target.Service != service || !s.current(st) {
 		return false
 	}
 	return !st.Phase.Ended() || st.Phase == StepDone && !st.Undo && s.ring(st.Ring).lingers()
+}
+
+// current reports whether the step's ring is under way. In journals of before
+// rings went one after the other the only one always is.
+func (s *State) current(st *StepState) bool {
+	return st.Ring == s.Current || s.Current == "" && len(s.Rings) == 1
 }
 
 // mark remembers what must be judged again because of the fact.
