@@ -78,7 +78,12 @@ func TestBehaviour_deployFails(t *testing.T) {
 }
 
 func TestBehaviour_deployFails_heals(t *testing.T) {
-	p := shipped(t, behaves(sim.Behaviour{Kind: sim.DeployFails, Heals: 5 * time.Minute}))
+	p := newPlay(t)
+	p.Versions["v2"] = sim.Behaviour{Kind: sim.DeployFails, Heals: 5 * time.Minute}
+	p.watch()
+	p.run(time.Hour)
+	p.ship("v2", 3)
+	p.run(settled)
 	p.want("c1", "tip N=3/1 dep!=app ready nonmod Deployed=False")
 	p.run(20 * time.Minute) // it is retried with a growing back-off
 	p.want("c1", "tip N=3/3 ready nonmod")
@@ -353,6 +358,14 @@ func TestRelabel_outOfTargets(t *testing.T) {
 	p.Relabel("c1", on("ring-1"))
 	p.run(settled)
 	p.want("c1", "tip N=1/1 ready nonmod")
+	// Back while it is being deleted.
+	p.Relabel("c1", map[string]string{"app": "other"})
+	p.run(2100 * time.Millisecond)
+	p.want("c1", "tip N=1/1 ready nonmod deleting")
+	p.Delays.Relabel = sim.Exactly(0)
+	p.Relabel("c1", on("ring-1"))
+	p.run(settled)
+	p.want("c1", "tip N=1/1 ready nonmod")
 }
 
 func TestRemoveCluster(t *testing.T) {
@@ -363,6 +376,10 @@ func TestRemoveCluster(t *testing.T) {
 	if len(p.member) != 1 || len(p.Members(on("ring-1"))) != 1 {
 		t.Errorf("members %v, %v", p.member, p.Members(on("ring-1")))
 	}
+	// Another one of the name.
+	p.AddCluster("c2", on("ring-1"))
+	p.run(settled)
+	p.want("c2", "tip N=3/3 ready nonmod")
 }
 
 // With maxUnavailable 1 the second cluster gets the label at once, and its

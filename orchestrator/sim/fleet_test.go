@@ -301,6 +301,10 @@ func TestBundle_maxNonce(t *testing.T) {
 		t.Errorf("MaxNonce %d", n)
 	}
 	p.ship("v2", 30)
+	p.run(3 * time.Second) // what the Bundle asks for counts before any cluster shows it
+	if n := p.bundle["db"].MaxNonce; n != 30 || p.latest["db/c1"].SpecNonce != 1 {
+		t.Errorf("MaxNonce %d, c1 at %d", n, p.latest["db/c1"].SpecNonce)
+	}
 	p.run(settled)
 	p.Revert(repo, "bob <bob@example.com>")
 	p.hint()

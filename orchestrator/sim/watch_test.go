@@ -154,19 +154,35 @@ func TestInstantDelays(t *testing.T) {
 	p.want("c1", "tip N=3/3 ready nonmod")
 }
 
-// A check-in is news of every service on the cluster, also when it was sent
-// with a change of one of them before.
+// A check-in is news of every service on the cluster, also when a change of one
+// of them told of it before.
 func TestWatch_checkInOfEveryService(t *testing.T) {
 	p := newPlay(t, "web")
+	p.Delays.CheckIn = 7 * time.Second
 	p.watch("web")
 	p.run(time.Second)
-	for range 40 {
-		p.EditByHand("db", "c1", false)
-		p.run(time.Minute)
-		p.EditByHand("db", "c1", true)
-		p.run(time.Minute)
-		if late := p.Now().Sub(p.latest["web/c1"].Heard); late > 15*time.Minute+10*time.Second {
+	for n := range 300 {
+		p.EditByHand("db", "c1", n%2 == 1)
+		p.run(time.Second)
+		if late := p.Now().Sub(p.latest["web/c1"].Heard); late > 13*time.Second {
 			t.Fatalf("web on c1 was heard of %s ago", late)
 		}
+	}
+}
+
+// What moved before the watch began was not seen to move: only the check-in is
+// a sign.
+func TestWatch_heardBefore(t *testing.T) {
+	p := newPlay(t)
+	p.Happen(sim.PushFolder)
+	p.run(time.Second)
+	p.ship("v2", 3)
+	p.run(settled)
+	p.watch()
+	p.run(time.Second)
+	listed := p.latest["db/c1"].Heard
+	p.run(15 * time.Minute)
+	if first := p.latest["db/c1"].Heard; first.Sub(listed) != 15*time.Minute {
+		t.Errorf("heard at %s, then at %s: that is no check-in", listed, first)
 	}
 }
