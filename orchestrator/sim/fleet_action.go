@@ -14,7 +14,6 @@ type task struct {
 	answer func(orchestrator.Outcome)
 	repo   *repo // of its services; nil without
 	gone   bool  // nobody waits for the answer
-	sent   bool  // it has left the process that does it
 }
 
 // Do carries an action out. The answer is called once, from within

@@ -49,7 +49,6 @@ func (t *task) publish(try int) {
 			return
 		}
 		d.base = r.tip()
-		t.sent = true
 		w.After(w.draw(w.Delays.Push), func() { t.push(d, try) })
 	})
 }

@@ -315,6 +315,10 @@ func TestSetTargets(t *testing.T) {
 	}
 	p.wantRunning("c4", "", 0, false)
 	p.wantRunning("c1", "v1", 1, true)
+	p.SetTargets("db", []fleetyaml.Target{{ClusterName: "c4"}})
+	p.run(settled)
+	p.wantRunning("c4", "v1", 1, true)
+	p.wantRunning("c1", "", 0, false)
 }
 
 // Clusters of one ring that get different versions, or nonces, have none in common.

@@ -129,8 +129,8 @@ func (w *World) AddService(s rings.Service, yaml []byte) {
 	w.commit(r, map[string][]byte{s.File(): yaml}, "ann <ann@example.com>", "add "+string(s.Name), w.Now())
 }
 
-// SetTargets says which clusters the service's GitRepo deploys to. It is for
-// setting up.
+// SetTargets says which clusters the service's GitRepo deploys to. Later than
+// the start, Fleet runs a git job for it.
 func (w *World) SetTargets(service rings.ServiceName, targets []fleetyaml.Target) {
 	g := w.bundle(service).gitRepo
 	g.targets = targets
@@ -140,6 +140,9 @@ func (w *World) SetTargets(service rings.ServiceName, targets []fleetyaml.Target
 		for _, c := range b.repo.commits {
 			delete(c.contents, b)
 		}
+	}
+	if w.begun {
+		w.respec(g)
 	}
 }
 
