@@ -190,7 +190,7 @@ func (w *World) EditByHand(service rings.ServiceName, cluster rings.ClusterName,
 		return
 	}
 	d.live.foreign = !undone
-	w.tell("%s on %s was changed by hand: %t", service, cluster, !undone)
+	w.tell("%s on %s differs by hand: %t", service, cluster, !undone)
 	w.notice(d)
 	if undone {
 		w.wake(d)

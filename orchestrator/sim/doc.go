@@ -38,14 +38,18 @@
 //     workload is ready, or is not.
 //  6. The watch sends what changed, together and the latest only (watch.go).
 //
-// # How it is told to misbehave
+// # How it misbehaves
+//
+// What a Fleet does when all is well with it, and what is still not the truth,
+// it always does: each has a name, a [Lie]. The rest it is told:
 //
 //   - [World.Versions] and [World.Behave]: what becomes of a version;
 //   - [Faults]: how often something that is done goes wrong;
 //   - [Happening]: what happens by itself, as [Faults].Unrest says or when
 //     [World.Happen] is called;
 //   - methods for one thing at one place, as [World.KillAgent],
-//     [World.BreakJobs] or [World.Rewrite].
+//     [World.BreakJobs] or [World.Rewrite];
+//   - [World.Calm] ends all faults and what would last of them.
 //
 // The truth, which no adapter could know, is for those who check:
 // [World.Running] and [World.History].
