@@ -58,6 +58,16 @@ func Parse(name string, src []byte) (*File, error) {
 	return f, nil
 }
 
+// WithBytes gives the file with other bytes in its place, and with the same values files: what an Edit of it made. The
+// error is as of Parse. src is not kept or changed.
+func (f *File) WithBytes(src []byte) (*File, error) {
+	after, err := Parse(f.name, src)
+	if err != nil || f.values == nil {
+		return after, err
+	}
+	return after.WithValuesFiles(f.values)
+}
+
 // parseNodes gives the first document's content, nil if there is none, and refuses a later document with content.
 func (f *File) parseNodes() (*yaml.Node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(f.src))

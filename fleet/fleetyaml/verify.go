@@ -13,10 +13,7 @@ import (
 // verify reads the edited text and compares it with the old one in three ways: node by node with positions aside (what a
 // person wrote), leaf by leaf as Fleet reads it (aliases filled in), and, by the caller, cluster by cluster.
 func (p *plan) verify(edited []byte) (*View, Faults) {
-	after, err := Parse(p.f.name, edited)
-	if err == nil && p.f.values != nil {
-		after, err = after.WithValuesFiles(p.f.values)
-	}
+	after, err := p.f.WithBytes(edited)
 	if err != nil {
 		return nil, p.failed("the edited file would not be readable: " + err.Error())
 	}
