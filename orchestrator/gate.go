@@ -320,7 +320,7 @@ func (t *turn) running(r *RingState) {
 // countClusters notes which clusters count where those that join later do not.
 func (t *turn) countClusters(r *RingState) {
 	for _, st := range t.s.Steps {
-		if st.Ring == r.Name && st.Synced {
+		if st.Ring == r.Name && st.Synced && len(st.Members) > 0 {
 			t.emit(RingCounted{r.Name, st.Members})
 			t.judgeAll()
 			return
