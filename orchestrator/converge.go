@@ -87,7 +87,7 @@ func (t *turn) gitJob(st *StepState) (Failure, bool) {
 // nudge asks for the one nudge. The branch was read since the job failed: what
 // cannot be read by us will hardly be by Fleet.
 func (t *turn) nudge(st *StepState) {
-	a := Action{Kind: ActNudge, Ring: st.Ring, Items: []Item{t.item(st)}, Reason: st.jobWords()}
+	a := Action{Kind: ActNudge, Ring: st.Ring, Undo: st.Undo, Items: []Item{t.item(st)}, Reason: st.jobWords()}
 	if st.Tries > 0 {
 		a.After = t.now.Add(backoff(st.Tries))
 	}
