@@ -177,7 +177,10 @@ func (s *State) observed(f Fact, at time.Time) {
 func (st *StepState) observed(f Fact, at time.Time) {
 	switch {
 	case f.Deployment != nil:
-		st.cluster(f.Deployment.Cluster, at).Seen = f.Deployment
+		c := st.cluster(f.Deployment.Cluster, at)
+		if c.Seen = f.Deployment; c.Seen.Heard.After(c.Heard) {
+			c.Heard, c.HeardAt = c.Seen.Heard, at
+		}
 	case f.Bundle != nil:
 		if f.Bundle.Error == "" {
 			st.BundleErrorSince = time.Time{}
@@ -435,7 +438,7 @@ func (st *StepState) reset() {
 	st.Survey, st.Nudge, st.Tries, st.Words, st.Hint = nil, NudgeNone, 0, "", ""
 	st.Counts, st.Suspicions, st.Trials = nil, nil, nil
 	for _, c := range st.Clusters {
-		*c = ClusterState{Phase: ClusterWaiting, Since: c.Since, Seen: c.Seen}
+		*c = ClusterState{Phase: ClusterWaiting, Since: c.Since, Seen: c.Seen, Heard: c.Heard, HeardAt: c.HeardAt}
 	}
 }
 

@@ -120,9 +120,15 @@ func (s *State) changedAt(r *RingState) time.Time {
 	return at
 }
 
-// soakUntil is when the time of the step's ring is up, counted from this
-// step's health alone: an agent that is heard later is news.
-func (st *StepState) soakUntil() time.Time { return st.ReadySince.Add(st.Policy.Soak) }
+// soakUntil is when the time of the ring's soak is up; zero without a soak,
+// before it begins, and while the ring is not healthy.
+func (s *State) soakUntil(r *RingState) time.Time {
+	since := s.healthySince(r)
+	if r.Phase != RingSoaking || r.Policy.Soak == 0 || since.IsZero() {
+		return time.Time{}
+	}
+	return since.Add(r.Policy.Soak)
+}
 
 // soaked reports whether the ring was healthy for as long as its policy asks
 // for, and every agent was heard from after that.
@@ -153,7 +159,7 @@ func (t *turn) heard(r *RingState, until time.Time) bool {
 	for _, st := range t.s.soaking(r) {
 		for _, name := range st.everyCluster() {
 			c := st.Clusters[name]
-			if c == nil || !c.Expected || c.Phase != ClusterReady || c.Seen != nil && c.Seen.Heard.After(until) {
+			if c == nil || !c.Expected || c.Phase != ClusterReady || c.heardSince(until) {
 				continue
 			}
 			all = false
@@ -171,7 +177,7 @@ func (s *State) unheard(r *RingState, until time.Time) int {
 	silent := map[rings.ClusterName]bool{}
 	for _, st := range s.soaking(r) {
 		for name, c := range st.Clusters {
-			if c.Expected && c.Phase == ClusterReady && (c.Seen == nil || !c.Seen.Heard.After(until)) {
+			if c.Expected && c.Phase == ClusterReady && !c.heardSince(until) {
 				silent[name] = true
 			}
 		}

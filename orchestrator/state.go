@@ -304,6 +304,10 @@ type ClusterState struct {
 	// Suspect is since when the agent has been alive with a deployment error
 	// or a hidden conflict under our nonce.
 	Suspect time.Time `json:"suspect,omitzero"`
+	// Heard is the newest sign of the agent, HeardAt when it was seen: a sign
+	// counts by both, whatever the clocks say.
+	Heard   time.Time `json:"heard,omitzero"`
+	HeardAt time.Time `json:"heardAt,omitzero"`
 	// Trying is since when the cluster has had our deployment and not been
 	// ready; zero before its turn and while it is ready.
 	Trying time.Time `json:"trying,omitzero"`

@@ -83,6 +83,8 @@ type turn struct {
 	dirty map[*StepState]map[rings.ClusterName]bool // clusters to judge again
 	all   map[*StepState]bool                       // steps whose clusters must all be judged again
 	index map[Ref]*StepState                        // all steps; nil until it is needed
+
+	soakEnd *time.Time // see soakUntil; nil until it is needed
 }
 
 // emit records an event and folds it.
@@ -164,7 +166,7 @@ func (t *turn) fact(f Fact) {
 	}
 	f.Ring = "" // the fold knows which one is under way
 	for _, st := range t.s.Steps {
-		if t.s.hears(st, f.Service) && st.news(f) {
+		if t.s.hears(st, f.Service) && t.news(st, f) {
 			t.emit(Observed{f})
 			t.mark(st, f)
 			return
@@ -210,14 +212,14 @@ func (t *turn) judgeAll() {
 }
 
 // news reports whether the fact says something that the step does not know.
-func (st *StepState) news(f Fact) bool {
+func (t *turn) news(st *StepState, f Fact) bool {
 	switch {
 	case f.Deployment != nil:
 		c := st.Clusters[f.Deployment.Cluster]
 		if c == nil || c.Seen == nil {
 			return true
 		}
-		return st.newDeployment(*c.Seen, *f.Deployment)
+		return t.newSign(st, c, f.Deployment) || newDeployment(*c.Seen, *f.Deployment)
 	case f.Bundle != nil:
 		return st.Bundle == nil || *st.Bundle != *f.Bundle
 	case f.GitRepo != nil:
@@ -228,12 +230,40 @@ func (st *StepState) news(f Fact) bool {
 	return f.Synced && !st.Synced
 }
 
-// newDeployment compares what was and what is. That an agent was heard again
-// is news when it was not alive before, or when the soak waits for it.
-func (st *StepState) newDeployment(was, is Deployment) bool {
-	heard := st.alive(&was) != st.alive(&is) || st.Phase == StepDone && is.Heard.After(st.soakUntil()) && !was.Heard.After(st.soakUntil())
+// newDeployment compares what was and what is, but for when the agent was
+// heard from.
+func newDeployment(was, is Deployment) bool {
 	was.Heard, is.Heard = time.Time{}, time.Time{}
-	return was != is || heard
+	return was != is
+}
+
+// newSign reports whether that the agent was heard again is news: it was not
+// alive before, was given up, or the soak waits for it.
+func (t *turn) newSign(st *StepState, c *ClusterState, is *Deployment) bool {
+	if !is.Heard.After(c.Heard) {
+		return false
+	}
+	if st.alive(c.Seen) != st.alive(is) || c.Phase == ClusterOffline {
+		return true
+	}
+	until := t.soakUntil(t.s.ring(st.Ring))
+	return !until.IsZero() && !t.now.Before(until) && is.Heard.After(until) && !c.heardSince(until)
+}
+
+// soakUntil is when the time of the ring's soak is up, if it soaks and is
+// healthy; else zero. It is asked once a turn, before the turn's facts count.
+func (t *turn) soakUntil(r *RingState) time.Time {
+	if t.soakEnd == nil {
+		until := t.s.soakUntil(r)
+		t.soakEnd = &until
+	}
+	return *t.soakEnd
+}
+
+// heardSince reports whether the agent gave a sign after the time, by its
+// clock and by ours.
+func (c *ClusterState) heardSince(at time.Time) bool {
+	return c.Heard.After(at) && c.HeardAt.After(at)
 }
 
 // advance moves the rollout as far as it can go now.
