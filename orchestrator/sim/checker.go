@@ -169,7 +169,7 @@ func (k *Checker) event(r *run, v *view, e orchestrator.Event) {
 		{"invariant 4, budget", invariant4Budget}, {"invariant 4, stopped", invariant4Stopped}, {"invariant 5, soak", invariant5Soak},
 		{"invariant 5, checks", invariant5Checks}, {"invariant 6, outcome", invariant6Outcome}, {"invariant 7, claim", k.invariant7Claim},
 		{"invariant 8, attempts", invariant8Attempts}, {"invariant 10, members", invariant10Members}, {"invariant 11, scope", k.invariant11Scope},
-		{"invariant 11, order", invariant11Order}, {"invariant 11, restored", k.invariant11Restored},
+		{"invariant 11, rollback", k.invariant11Rollback}, {"invariant 11, order", invariant11Order}, {"invariant 11, restored", k.invariant11Restored},
 	} {
 		k.found(check.name, check.f(r, v, e))
 	}
@@ -239,8 +239,32 @@ func invariant13Quiet(decide func(*orchestrator.State, orchestrator.Input, strin
 		return fmt.Sprintf("the same input again decides %s", told(d))
 	}
 	resync := orchestrator.Input{Now: in.Now, Facts: v.all()}
-	if d := decide(copyOf(text), resync, driver); len(d.Events) > 0 {
+	if d := decide(copyOf(text), resync, driver); !signsOnly(s, d.Events) {
 		return fmt.Sprintf("all that was delivered before, delivered again, decides %s", told(d))
 	}
 	return ""
+}
+
+// signsOnly reports whether the events say no more than that agents were heard
+// from: when, is delivered with every fact, and taken down only where it counts.
+func signsOnly(s *orchestrator.State, events []orchestrator.Event) bool {
+	for _, e := range events {
+		b, ok := e.Body.(orchestrator.Observed)
+		if !ok || b.Deployment == nil || !slices.ContainsFunc(s.Steps, func(st *orchestrator.StepState) bool { return heardSince(st, b.Fact) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// heardSince reports whether the step knows all that the fact says, but for the
+// agent's last sign.
+func heardSince(st *orchestrator.StepState, f orchestrator.Fact) bool {
+	c := st.Clusters[f.Deployment.Cluster]
+	if st.Target.Service != f.Service || c == nil || c.Seen == nil {
+		return false
+	}
+	was, is := *c.Seen, *f.Deployment
+	was.Heard, is.Heard = time.Time{}, time.Time{}
+	return was == is
 }

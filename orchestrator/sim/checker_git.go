@@ -251,7 +251,7 @@ func (k *Checker) present(service rings.ServiceName, ring rings.RingName) rings.
 // far as the failed ring's policy reaches, to what was there before.
 func (k *Checker) invariant11Scope(r *run, _ *view, e orchestrator.Event) string {
 	b, ok := e.Body.(orchestrator.RollbackStarted)
-	if !ok {
+	if !ok || k.rewritten() {
 		return ""
 	}
 	undo := map[orchestrator.Ref]orchestrator.NewStep{}
@@ -273,6 +273,51 @@ func (k *Checker) invariant11Scope(r *run, _ *view, e orchestrator.Event) string
 		}
 	}
 	return ""
+}
+
+// invariant11Rollback: a rollout that takes an earlier one back has a step for
+// exactly what that one changed and nobody took back since, to what was there
+// before; later rings come first.
+func (k *Checker) invariant11Rollback(r *run, _ *view, e orchestrator.Event) string {
+	b, ok := e.Body.(orchestrator.Created)
+	if !ok || b.Kind != orchestrator.KindRollback || k.rewritten() {
+		return ""
+	}
+	of, back := k.runs[b.Of], map[orchestrator.Ref]orchestrator.NewStep{}
+	for _, n := range b.Steps {
+		back[orchestrator.Ref{Ring: n.Ring, Service: n.Target.Service}] = n
+	}
+	for _, at := range of.order {
+		was, changed := k.origin(of, at.Service, at.Ring)
+		n, taken := back[at]
+		switch {
+		case at.Undo:
+		case changed && !taken && k.present(at.Service, at.Ring) == of.steps[at].To:
+			return fmt.Sprintf("%s was changed by %s from %s, and %s does not take it back", ref(at), b.Of, was, e.Rollout)
+		case changed && taken && n.To != was:
+			return fmt.Sprintf("%s takes %s back to %s, it was %s", e.Rollout, ref(at), n.To, was)
+		case taken && !changed && !of.steps[at].mayHaveChanged():
+			return fmt.Sprintf("%s takes %s back, which %s did not change", e.Rollout, ref(at), b.Of)
+		}
+	}
+	names := r.app.RingNames()
+	for i := 1; i < len(b.Rings); i++ {
+		if slices.Index(names, b.Rings[i].Name) > slices.Index(names, b.Rings[i-1].Name) {
+			return fmt.Sprintf("%s takes %s back before %s", e.Rollout, b.Rings[i-1].Name, b.Rings[i].Name)
+		}
+	}
+	return ""
+}
+
+// rewritten reports whether a history may have been: then it does not tell what
+// a rollout changed.
+func (k *Checker) rewritten() bool {
+	for _, l := range k.logs {
+		if l.rewritten {
+			return true
+		}
+	}
+	return false
 }
 
 // mayHaveChanged reports whether a push was asked for whose answer is not a
@@ -323,7 +368,7 @@ func invariant11Order(r *run, _ *view, e orchestrator.Event) string {
 // unless somebody else changed it since.
 func (k *Checker) invariant11Restored(r *run, _ *view, e orchestrator.Event) string {
 	b, ok := e.Body.(orchestrator.Ended)
-	if !ok || b.Phase != orchestrator.RolledBack {
+	if !ok || b.Phase != orchestrator.RolledBack || k.rewritten() {
 		return ""
 	}
 	for _, at := range r.order {

@@ -23,7 +23,7 @@ func (s *stage) calmDown() {
 
 // trouble lets a trouble happen.
 func (s *stage) trouble(t Trouble) {
-	if s.calm || len(s.ends) > 0 {
+	if s.calm || !s.live {
 		return
 	}
 	while := time.Duration(t.N % int(10*time.Minute))
@@ -130,7 +130,7 @@ func (s *stage) personTrouble(t Trouble) {
 func (s *stage) answerLater() {
 	id := s.id
 	s.world.After(s.Patience/2+s.upTo(s.Patience), func() {
-		if s.id != id || len(s.ends) > 0 {
+		if s.id != id || !s.live {
 			return
 		}
 		if d := s.driving(); d != nil {
