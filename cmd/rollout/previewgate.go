@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"rollout/orchestrator"
+	"rollout/rings"
+)
+
+// gates are what the ring demands, in the order in which it is asked.
+func (l *prospect) gates(ring orchestrator.NewRing) []gateView {
+	var out []gateView
+	if l.halt != nil && l.begins(ring.Name) {
+		out = append(out, gateView{"halt", whenBefore, "halted: " + haltWords(*l.halt), true})
+	}
+	if ring.Upstream != "" {
+		out = append(out, l.upstreamGate(ring))
+	}
+	p := ring.Policy
+	if p.ApproveBefore {
+		out = append(out, approvalGate(p, whenBefore))
+	}
+	out = append(out, failureGate(p))
+	if p.OnOffline != rings.OfflineFail {
+		out = append(out, gateView{"offline", whenDuring, offlineGateWords(p), p.OnOffline == rings.OfflineWait})
+	}
+	if p.OnJoin == rings.JoinLater {
+		out = append(out, gateView{"joins", whenDuring, "a cluster that joins does not count", false})
+	}
+	if p.Soak > 0 {
+		out = append(out, gateView{"soak", whenAfter, "soak " + orchestrator.Duration(p.Soak), true})
+	}
+	for _, c := range p.Checks {
+		out = append(out, gateView{"check", whenAfter, "check " + c.Name, true})
+	}
+	if p.ApproveAfter {
+		out = append(out, approvalGate(p, whenAfter))
+	}
+	return out
+}
+
+// begins reports whether the ring is the first one with clusters.
+func (l *prospect) begins(ring rings.RingName) bool {
+	for _, r := range l.created.Rings {
+		if len(l.on(r.Name)) > 0 {
+			return r.Name == ring
+		}
+	}
+	return false
+}
+
+func approvalGate(p rings.Policy, when string) gateView {
+	words := "approval"
+	if p.ApprovalExpires > 0 {
+		words += fmt.Sprintf(" (expires after %s)", orchestrator.Duration(p.ApprovalExpires))
+	}
+	return gateView{"approval", when, words, true}
+}
+
+// onFailureWords say what follows when a ring fails.
+var onFailureWords = map[rings.OnFailure]string{
+	rings.FailureStop: "the rollout fails, and what was changed stays", rings.FailurePause: "the rollout pauses",
+	rings.FailureRollbackRing: "the ring is taken back", rings.FailureRollback: "everything that was changed is taken back",
+}
+
+func failureGate(p rings.Policy) gateView {
+	budget := "no cluster may fail"
+	if p.MaxFailed != (rings.Amount{}) {
+		budget = fmt.Sprintf("at most %s of the clusters may fail", p.MaxFailed)
+	}
+	return gateView{"failure", whenDuring, budget + ", else " + onFailureWords[p.OnFailure], false}
+}
+
+func offlineGateWords(p rings.Policy) string {
+	if p.OnOffline == rings.OfflineWait {
+		return "a cluster that cannot be reached is waited for"
+	}
+	return fmt.Sprintf("at most %s of the clusters are left out when they cannot be reached", p.MaxOffline)
+}
+
+// upstreamGate says what the ring before must be.
+func (l *prospect) upstreamGate(ring orchestrator.NewRing) gateView {
+	g := gateView{Gate: "upstream", When: whenBefore}
+	if slices.Contains(l.created.RingNames(), ring.Upstream) {
+		g.Words, g.Holds = fmt.Sprintf("%s done in this rollout", ring.Upstream), true
+		return g
+	}
+	by, missing := l.verifiedBy(ring)
+	switch changed := l.changedSince(ring); {
+	case l.created.Options.Override && len(missing) > 0:
+		g.Words = fmt.Sprintf("%s was not verified at this version of %s: overridden: %s", ring.Upstream, join(missing), l.created.Options.Reason)
+	case len(missing) > 0:
+		g.Words, g.Holds = fmt.Sprintf("%s was not verified at this version of %s", ring.Upstream, join(missing)), true
+	case len(changed) > 0 && !l.created.Options.Override:
+		g.Words, g.Holds = fmt.Sprintf("%s was verified by %s, but says something else now: %s", ring.Upstream, strings.Join(by, ", "), strings.Join(changed, "; ")), true
+	default:
+		g.Words = fmt.Sprintf("%s verified by %s", ring.Upstream, strings.Join(by, ", "))
+	}
+	return g
+}
+
+// verifiedBy are the rollouts that verified the ring's upstream at the versions
+// of this one, and the services for which none did.
+func (l *prospect) verifiedBy(ring orchestrator.NewRing) (by []string, missing []rings.ServiceName) {
+	for _, n := range l.planned(ring.Name) {
+		s, err := l.app.Service(n.Target.Service)
+		if err != nil {
+			continue
+		}
+		switch k := s.Known[ring.Upstream]; {
+		case k.Version != n.To || k.Verified == "":
+			missing = append(missing, s.Name)
+		case !slices.Contains(by, k.Verified):
+			by = append(by, k.Verified)
+		}
+	}
+	return by, missing
+}
+
+// changedSince says for which services the branch gives the ring's upstream
+// another version now than the one to be rolled out.
+func (l *prospect) changedSince(ring orchestrator.NewRing) []string {
+	var out []string
+	for _, n := range l.planned(ring.Name) {
+		look := l.services[n.Target.Service]
+		if look == nil || look.err != nil {
+			continue
+		}
+		gets, err := look.gets(l.app, ring.Upstream)
+		if err == nil && slices.ContainsFunc(gets, func(v rings.Version) bool { return v != n.To }) {
+			out = append(out, fmt.Sprintf("%s for %s", join(gets), n.Target.Service))
+		}
+	}
+	return out
+}
+
+// planned are the ring's steps that write.
+func (l *prospect) planned(ring rings.RingName) []orchestrator.NewStep {
+	return slices.DeleteFunc(slices.Clone(l.created.Steps), func(n orchestrator.NewStep) bool { return n.Ring != ring || n.Observed })
+}
+
+// gets are the versions that the file at the tip gives the ring's clusters.
+func (l *serviceLook) gets(a *rings.Application, ring rings.RingName) ([]rings.Version, error) {
+	view, err := l.file.View(l.reach.Targets, fieldsOf(l.service))
+	if err != nil {
+		return nil, err
+	}
+	var out []rings.Version
+	for _, c := range clustersOn(a, ring, l.reach.Clusters) {
+		e, err := view.Effect(c)
+		if err != nil {
+			return nil, err
+		}
+		if v := rings.Version(e.Version); e.Deployed && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
