@@ -392,7 +392,7 @@ var badRollouts = []badInput{
 		s.must(s.lab.SetGitFault(s.ctx, "badinput-db", lab.GitFault{}))
 		s.credentials("ann", "guessed")
 	}, []string{"create", "APP", "ring-1"}, 1},
-	{"create: a ring without clusters", func(s *scenario) { s.ok("ring", "create", s.app, "ring-3") }, []string{"create", "APP", "ring-3"}, 5},
+	{"create: a ring without clusters", func(s *scenario) { s.ok("ring", "create", s.app, "ring-3") }, []string{"create", "APP", "ring-3", "--override", "--reason", "ring-2 is not used"}, 5},
 	{"create: a GitRepo that is gone", (*scenario).deleteGitRepo, []string{"create", "APP", "ring-1", "--timeout", "30s"}, 3},
 }
 

@@ -33,7 +33,7 @@ func TestLieRelabelled(t *testing.T) {
 	s.ok("plan", "set", s.app, "db=v2")
 	s.ok("create", s.app, "ring-1")
 	s.ok("plan", "set", s.app, "db=v3-slow")
-	create := s.begin("create", s.app, "ring-2")
+	create := s.begin("create", s.app, "ring-2", "--override", "--reason", "ring-1 stays at v2")
 	s.phase("db", "Converging", time.Minute)
 	s.label("c1", s.ringLabel(), "ring-2")
 	if code := create.code(3 * time.Minute); code != 0 {

@@ -25,7 +25,7 @@ const floor = 11 * time.Second
 
 var (
 	keep = flag.Bool("keep", false, "leave the lab running, and say where it is")
-	in   = flag.String("lab", "", "use the lab that runs in this folder, and leave it running")
+	in   = flag.String("lab", "", "use the lab of five clusters that runs in this folder, and leave it running")
 
 	shared  *lab.Lab // where the scenarios run side by side
 	binary  string   // the program under test
@@ -55,7 +55,7 @@ func run(m *testing.M) (code int, err error) {
 	if *in != "" {
 		shared, err = lab.Open(*in)
 	} else {
-		shared, err = up(ctx, "shared")
+		shared, err = up(ctx, "shared", 5)
 	}
 	if err != nil {
 		return 1, err
@@ -70,9 +70,9 @@ var labs struct {
 	all []*lab.Lab
 }
 
-// up starts a lab of four clusters; cleanUp ends it.
-func up(ctx context.Context, name string) (*lab.Lab, error) {
-	l, err := lab.Up(ctx, lab.Options{Dir: filepath.Join(scratch, name), Clusters: lab.Clusters(4), Out: os.Stderr})
+// up starts a lab of so many clusters; cleanUp ends it.
+func up(ctx context.Context, name string, clusters int) (*lab.Lab, error) {
+	l, err := lab.Up(ctx, lab.Options{Dir: filepath.Join(scratch, name), Clusters: lab.Clusters(clusters), Out: os.Stderr})
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 // after the other, in a lab of their own: the rollout completes each time.
 func TestOutages(t *testing.T) {
 	t.Parallel()
-	own, err := up(t.Context(), "outages")
+	own, err := up(t.Context(), "outages", 4)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,9 +31,22 @@ type scenario struct {
 	app   string
 	store string
 	env   []string
+	rings []ring
 	begun time.Time
 	waves int // of what it rolls out, for the floor
 }
+
+// ring is one ring of a scenario, with the clusters that it begins with.
+type ring struct {
+	name     string
+	clusters []string
+}
+
+// What most scenarios have, and those that go further.
+var (
+	twoRings   = []ring{{"ring-1", []string{"c1", "c2"}}, {"ring-2", []string{"c3", "c4"}}}
+	threeRings = []ring{{"ring-1", []string{"c1", "c2"}}, {"ring-2", []string{"c3"}}, {"ring-3", []string{"c4"}}}
+)
 
 // service is one service of a scenario: its repository is APP-NAME and its
 // folder "deploy", unless they are given.
@@ -44,8 +57,8 @@ type service struct {
 	path  string
 }
 
-// play begins a scenario, side by side with the others. Its clusters are c1
-// and c2 on ring-1, c3 and c4 on ring-2.
+// play begins a scenario, side by side with the others. Its rings are twoRings,
+// unless it says otherwise before setUp.
 func play(t *testing.T, app string, waves int) *scenario {
 	t.Parallel()
 	return playIn(t, shared, app, waves)
@@ -54,7 +67,7 @@ func play(t *testing.T, app string, waves int) *scenario {
 func playIn(t *testing.T, l *lab.Lab, app string, waves int) *scenario {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
-	s := &scenario{T: t, lab: l, ctx: ctx, app: app, store: filepath.Join(t.TempDir(), "rollout.db"), begun: time.Now(), waves: waves}
+	s := &scenario{T: t, lab: l, ctx: ctx, app: app, store: filepath.Join(t.TempDir(), "rollout.db"), rings: twoRings, begun: time.Now(), waves: waves}
 	s.env = append(os.Environ(), "KUBECONFIG="+l.Kubeconfig(), "ROLLOUT_STORE="+s.store, "ROLLOUT_ACTOR=e2e@"+app,
 		"ROLLOUT_GIT_USERNAME="+lab.GitUser, "ROLLOUT_GIT_PASSWORD="+lab.GitPassword,
 		"XDG_CACHE_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(), "CI=")
@@ -74,17 +87,37 @@ func (s *scenario) setUp(services ...service) {
 	s.Helper()
 	s.repositories(services)
 	s.ok("app", "create", s.app, "--ring-label", s.ringLabel(), "--selector", s.selector()+"=true")
-	for _, ring := range []string{"ring-1", "ring-2"} {
-		s.ok("ring", "create", s.app, ring, "--deadline", "2m", "--uptake-deadline", "90s")
+	for _, r := range s.rings {
+		s.ok("ring", "create", s.app, r.name, "--deadline", "2m", "--uptake-deadline", "90s")
 	}
-	for cluster, ring := range map[string]string{"c1": "ring-1", "c2": "ring-1", "c3": "ring-2", "c4": "ring-2"} {
-		s.ok("cluster", "add", cluster, "--app", s.app, "--ring", ring, "--yes")
+	for _, r := range s.rings {
+		for _, c := range r.clusters {
+			s.ok("cluster", "add", c, "--app", s.app, "--ring", r.name, "--yes")
+		}
 	}
 	for _, v := range services {
 		s.addService(v)
 	}
 	s.waitLive(services)
 	s.begun = time.Now()
+}
+
+// ringNames are the names of the scenario's rings, in order.
+func (s *scenario) ringNames() []string {
+	var out []string
+	for _, r := range s.rings {
+		out = append(out, r.name)
+	}
+	return out
+}
+
+// clusters are all of the scenario's.
+func (s *scenario) clusters() []string {
+	var out []string
+	for _, r := range s.rings {
+		out = append(out, r.clusters...)
+	}
+	return out
 }
 
 func (s *scenario) repoOf(v service) string {
@@ -111,7 +144,7 @@ func (s *scenario) repositories(services []service) {
 		if files[repo] == nil {
 			files[repo] = map[string]string{}
 		}
-		made, err := lab.HelmService(s.app+"-"+v.name, lab.Service{Path: v.folder(), Namespace: s.app, RingLabel: s.ringLabel()})
+		made, err := lab.HelmService(s.app+"-"+v.name, lab.Service{Path: v.folder(), Namespace: s.app, RingLabel: s.ringLabel(), Rings: s.ringNames()})
 		s.must(err)
 		maps.Copy(files[repo], made)
 		manifest := s.gitRepo(v)
@@ -157,7 +190,7 @@ func (s *scenario) addService(v service) {
 func (s *scenario) waitLive(services []service) {
 	s.Helper()
 	for _, v := range services {
-		for _, c := range []string{"c1", "c2", "c3", "c4"} {
+		for _, c := range s.clusters() {
 			s.eventually(2*time.Minute, fmt.Sprintf("%s on %s at v1", v.name, c), func() bool { return s.live(c, v.name) == "v1" })
 		}
 	}
@@ -174,7 +207,13 @@ func (s *scenario) must(err error) {
 // eventually asks until it is so. What it asks has no event of its own.
 func (s *scenario) eventually(within time.Duration, what string, is func() bool) {
 	s.Helper()
-	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	s.eventuallyBy(100*time.Millisecond, within, what, is)
+}
+
+// eventuallyBy asks so often: what takes a process to ask, not too often.
+func (s *scenario) eventuallyBy(every, within time.Duration, what string, is func() bool) {
+	s.Helper()
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(every) {
 		if is() {
 			return
 		}
@@ -197,6 +236,14 @@ func (s *scenario) command(args ...string) *exec.Cmd {
 // run runs the program to its end.
 func (s *scenario) run(args ...string) result {
 	s.Helper()
+	r := s.look(args...)
+	s.Logf("$ rollout %s\n%s%s[%d]", strings.Join(args, " "), r.stdout, r.stderr, r.code)
+	return r
+}
+
+// look is run for what is asked again and again: it is not logged.
+func (s *scenario) look(args ...string) result {
+	s.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := s.command(args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -205,9 +252,7 @@ func (s *scenario) run(args ...string) result {
 	if err != nil && !errors.As(err, &exit) {
 		s.Fatalf("rollout %s: %v", strings.Join(args, " "), err)
 	}
-	r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-	s.Logf("$ rollout %s\n%s%s[%d]", strings.Join(args, " "), r.stdout, r.stderr, r.code)
-	return r
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
 // ok runs the program and wants it to succeed.
@@ -275,16 +320,58 @@ func (r *running) code(within time.Duration) int {
 
 // rollout is what `show -o json` says.
 type rollout struct {
-	ID     string            `json:"id"`
-	Phase  string            `json:"phase"`
-	Reason string            `json:"reason"`
-	Plan   map[string]string `json:"plan"`
-	Steps  []struct {
-		Ring, Service, Phase, Reason, From, To, Commit string
-		StartedAt, FinishedAt                          time.Time
-		Clusters                                       []struct{ Name, Phase, Reason string }
-	} `json:"steps"`
+	ID         string            `json:"id"`
+	Kind       string            `json:"kind"`
+	Of         string            `json:"of"`
+	Phase      string            `json:"phase"`
+	Reason     string            `json:"reason"`
+	Plan       map[string]string `json:"plan"`
+	RingStates []struct {
+		Name, Phase, Reason                string
+		StartedAt, ConvergedAt, FinishedAt time.Time
+	} `json:"ringStates"`
+	Steps                 []step `json:"steps"`
 	StartedAt, FinishedAt time.Time
+}
+
+// step is what `show -o json` says of one.
+type step struct {
+	Ring, Service, Phase, Reason, From, To, Commit string
+	Undo                                           bool
+	StartedAt, FinishedAt                          time.Time
+	Clusters                                       []struct{ Name, Phase, Reason string }
+}
+
+// step returns the rollout's step of the service on the ring, the one forward;
+// an empty one when there is none.
+func (r rollout) step(ring, service string) step {
+	for _, st := range r.Steps {
+		if st.Ring == ring && st.Service == service && !st.Undo {
+			return st
+		}
+	}
+	return step{}
+}
+
+// cluster returns the phase and the reason of a cluster within the step; "" of
+// one that it does not name.
+func (st step) cluster(name string) (phase, reason string) {
+	for _, c := range st.Clusters {
+		if c.Name == name {
+			return c.Phase, c.Reason
+		}
+	}
+	return "", ""
+}
+
+// ring returns the phase of the rollout's ring; "" of one that it does not have.
+func (r rollout) ring(name string) string {
+	for _, one := range r.RingStates {
+		if one.Name == name {
+			return one.Phase
+		}
+	}
+	return ""
 }
 
 // show returns the application's latest rollout.
@@ -374,6 +461,19 @@ func (s *scenario) images(service string, want map[string]string) {
 	}
 }
 
+// runs wants the version of each service on the clusters, and that it is
+// available there.
+func (s *scenario) runs(version string, services []service, clusters ...string) {
+	s.Helper()
+	for _, v := range services {
+		for _, c := range clusters {
+			if got := s.live(c, v.name); got != version {
+				s.Errorf("%s on %s: %q is available (%q is deployed), want %q", v.name, c, got, s.image(c, v.name), version)
+			}
+		}
+	}
+}
+
 // commits returns how many commits of the repository are rollout's own.
 func (s *scenario) commits(repo string) int {
 	s.Helper()
@@ -382,15 +482,27 @@ func (s *scenario) commits(repo string) int {
 	return len(strings.Fields(out))
 }
 
-// phase waits until the latest rollout's step of the service is in the phase.
+// awaits waits until the application's latest rollout is as is says.
+func (s *scenario) awaits(within time.Duration, what string, is func(rollout) bool) {
+	s.Helper()
+	var last result
+	defer func() {
+		if s.Failed() {
+			s.Logf("the last look:\n%s%s", last.stdout, last.stderr)
+		}
+	}()
+	s.eventuallyBy(300*time.Millisecond, within, what, func() bool {
+		last = s.look("show", s.app, "-o", "json")
+		return last.code == 0 && is(s.decode(last))
+	})
+}
+
+// phase waits until the latest rollout's first step of the service is in the
+// phase.
 func (s *scenario) phase(service, phase string, within time.Duration) {
 	s.Helper()
-	s.eventually(within, service+" "+phase, func() bool {
-		r := s.run("show", s.app, "-o", "json")
-		if r.code != 0 {
-			return false
-		}
-		for _, st := range s.decode(r).Steps {
+	s.awaits(within, service+" "+phase, func(r rollout) bool {
+		for _, st := range r.Steps {
 			if st.Service == service {
 				return st.Phase == phase
 			}
