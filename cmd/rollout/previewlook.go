@@ -46,6 +46,9 @@ func (p previewer) all(ctx context.Context) {
 		})
 	}
 	for _, l := range p.services {
+		if l.err != nil {
+			continue
+		}
 		group.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, lookWait)
 			defer cancel()
@@ -71,8 +74,8 @@ func (p previewer) groups() []*surveyGroup {
 		if len(p.on(n.Ring)) == 0 {
 			continue
 		}
-		if s, err := p.app.Service(n.Target.Service); err == nil && p.services[s.Name] == nil {
-			p.services[s.Name] = &serviceLook{service: *s, target: n.Target}
+		if name := n.Target.Service; p.services[name] == nil {
+			p.services[name] = p.begin(n.Target)
 		}
 		p.surveys[refOfNew(n)] = &surveyLook{}
 		key := [3]string{string(n.Ring), n.Target.Repo, n.Target.Branch}
@@ -83,6 +86,16 @@ func (p previewer) groups() []*surveyGroup {
 		known[key].targets = append(known[key].targets, n.Target)
 	}
 	return out
+}
+
+// begin prepares the look at a service, which fails already when the
+// application has it no longer.
+func (p previewer) begin(t orchestrator.Target) *serviceLook {
+	s, err := p.app.Service(t.Service)
+	if err != nil {
+		return &serviceLook{target: t, err: err}
+	}
+	return &serviceLook{service: *s, target: t}
 }
 
 // survey reads what the branch gives the ring. When the repository is there,

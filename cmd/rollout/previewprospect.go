@@ -36,6 +36,9 @@ type serviceLook struct {
 	unseen   string                                 // why it is not known what is deployed
 	at       map[string]*fleetyaml.File             // the file, by the commits that its deployments carry
 	err      error
+
+	views  map[string]*fleetyaml.View // of at, made when they are needed
+	places map[rings.ClusterName]int  // of the clusters in reach, made with views
 }
 
 // surveyLook is what the branch gives a ring, or why that is not known.

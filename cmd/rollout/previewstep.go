@@ -117,16 +117,10 @@ func (s *stepLook) runs(d fleet.Deployment) (rings.Version, string) {
 	if !acknowledged(d) {
 		return "", "its agent has not applied what Fleet wants"
 	}
-	file := s.look.at[d.Commit]
-	i := slices.IndexFunc(s.look.reach.Clusters, func(c fleetyaml.Cluster) bool { return c.Name == string(d.Cluster) })
-	if file == nil || i < 0 {
+	if s.look.at[d.Commit] == nil {
 		return "", fmt.Sprintf("commit %s, which it acknowledged, is not at hand", short(d.Commit))
 	}
-	view, err := file.View(s.look.reach.Targets, fieldsOf(s.look.service))
-	if err != nil {
-		return "", err.Error()
-	}
-	e, err := view.Effect(s.look.reach.Clusters[i])
+	e, err := s.look.effect(d.Commit, d.Cluster)
 	switch {
 	case err != nil:
 		return "", err.Error()
@@ -134,6 +128,28 @@ func (s *stepLook) runs(d fleet.Deployment) (rings.Version, string) {
 		return "", fmt.Sprintf("it acknowledged something else than what commit %s says", short(d.Commit))
 	}
 	return rings.Version(e.Version), ""
+}
+
+// effect is what the file gave the cluster at a commit that is at hand.
+func (l *serviceLook) effect(commit string, cluster rings.ClusterName) (fleetyaml.Effect, error) {
+	if l.views == nil {
+		l.views, l.places = map[string]*fleetyaml.View{}, map[rings.ClusterName]int{}
+		for i, c := range l.reach.Clusters {
+			l.places[rings.ClusterName(c.Name)] = i
+		}
+	}
+	i, known := l.places[cluster]
+	if !known {
+		return fleetyaml.Effect{}, &rings.UnknownError{Kind: "cluster", Name: string(cluster), Where: "the workspace"}
+	}
+	if l.views[commit] == nil {
+		view, err := l.at[commit].View(l.reach.Targets, fieldsOf(l.service))
+		if err != nil {
+			return fleetyaml.Effect{}, err
+		}
+		l.views[commit] = view
+	}
+	return l.views[commit].Effect(l.reach.Clusters[i])
 }
 
 // findings are what the file says about the ring. A strategy that gives new
