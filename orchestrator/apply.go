@@ -347,13 +347,17 @@ func (s *State) driven(at time.Time) {
 		r.Claimed, r.ClaimTries = false, 0
 	}
 	for _, st := range s.Steps {
-		if !s.current(st) {
-			continue
+		if s.current(st) {
+			st.forget()
 		}
-		st.Synced = false
-		for _, c := range st.Clusters {
-			c.Seen = nil
-		}
+	}
+}
+
+// forget drops what was seen: whoever watches next says it all again.
+func (st *StepState) forget() {
+	st.Synced = false
+	for _, c := range st.Clusters {
+		c.Seen = nil
 	}
 }
 
@@ -416,6 +420,7 @@ func (s *State) resumed(at time.Time) {
 
 func (s *State) retry(r *RingState) {
 	s.Failure, r.Failure, r.Reason, r.FinishedAt = nil, nil, "", time.Time{}
+	s.Epoch++ // a ring that failed was not watched
 	if r.Phase = RingRunning; r.StartedAt.IsZero() {
 		r.Phase = RingWaiting
 	}
@@ -427,6 +432,7 @@ func (s *State) retry(r *RingState) {
 		if st.Phase == StepFailed {
 			st.reset()
 		}
+		st.forget()
 	}
 }
 
@@ -442,22 +448,14 @@ func (st *StepState) reset() {
 	}
 }
 
-// rollbackStarted adds the steps that take others back; those see what the
-// others have seen.
+// rollbackStarted adds the steps that take others back. What the others saw
+// may be old: the ring is watched anew.
 func (s *State) rollbackStarted(b RollbackStarted, at time.Time) {
 	s.Rollback, s.Phase = &Rollback{Reason: b.Reason, At: at}, RollingBack
-	first := len(s.Steps)
+	s.Epoch++
 	s.addSteps(b.Steps)
-	for _, undo := range s.Steps[first:] {
-		st := s.step(Ref{undo.Ring, undo.Target.Service, false})
-		st.Phase = StepRollingBack
-		if undo.Ring != s.Current {
-			continue
-		}
-		undo.Members, undo.GitRepo, undo.Bundle, undo.Synced = st.Members, st.GitRepo, st.Bundle, st.Synced
-		for name, c := range st.Clusters {
-			undo.cluster(name, at).Seen = c.Seen
-		}
+	for _, undo := range b.Steps {
+		s.step(Ref{undo.Ring, undo.Target.Service, false}).Phase = StepRollingBack
 	}
 }
 

@@ -99,8 +99,9 @@ func (p *player) turn() {
 		p.watch = nil
 		return
 	}
-	if !p.taken && (p.watch == nil || p.watch.ring != spec.Ring) {
+	if !p.taken && (p.watch == nil || p.watch.ring != spec.Ring || p.watch.epoch != spec.Epoch) {
 		p.watch = p.w.watch(spec.Ring)
+		p.watch.epoch = spec.Epoch
 		p.turn()
 	}
 }

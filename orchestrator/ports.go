@@ -152,6 +152,9 @@ type Watch struct {
 	Scope   Scope
 	Ring    rings.RingName
 	Targets []Target
+	// Epoch tells two watches of one ring apart: a new one must say again all
+	// there is.
+	Epoch int
 }
 
 // Claim keeps two stores apart that meet on one Fleet. Safe for concurrent use.

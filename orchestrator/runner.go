@@ -65,9 +65,10 @@ type driven struct {
 	lease Lease
 	stop  context.CancelFunc // ends its watch and its actions
 	ctx   context.Context
-	// watching is the ring that is watched, "" for none; blind ends the watch,
-	// and blinded is closed when it has ended.
+	// watching is the ring that is watched, "" for none, and epoch its watch's;
+	// blind ends the watch, and blinded is closed when it has ended.
 	watching rings.RingName
+	epoch    int
 	blind    context.CancelFunc
 	blinded  chan struct{}
 	wake     time.Time
@@ -141,11 +142,11 @@ func (r *Runner) takeUp(ctx context.Context, id ID) error {
 // another ring is or the rollout is let go.
 func (r *Runner) watch(d *driven) {
 	w, ok := d.state.Watched()
-	if w.Ring == d.watching {
+	if w.Ring == d.watching && w.Epoch == d.epoch {
 		return
 	}
 	d.blind()
-	d.watching, d.blind = w.Ring, func() {}
+	d.watching, d.epoch, d.blind = w.Ring, w.Epoch, func() {}
 	if !ok {
 		return
 	}

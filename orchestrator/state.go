@@ -95,6 +95,8 @@ type State struct {
 	// Current is the ring under way, which is watched and which facts are
 	// about; "" before the first.
 	Current rings.RingName `json:"current,omitempty"`
+	// Epoch counts how often what was seen of the ring under way was forgotten.
+	Epoch int `json:"epoch,omitempty"`
 	// Failure is the first one; set before Phase is Failed when running steps
 	// may still finish, and taken away when a person resumes.
 	Failure  *Failure    `json:"failure,omitempty"`
@@ -139,7 +141,7 @@ func (s *State) Watched() (Watch, bool) {
 	if s.Phase.Ended() || r == nil || r.Phase.Ended() && s.Rollback == nil {
 		return Watch{}, false
 	}
-	w := Watch{Scope: s.Scope, Ring: r.Name}
+	w := Watch{Scope: s.Scope, Ring: r.Name, Epoch: s.Epoch}
 	for _, st := range s.Steps {
 		if st.Ring == r.Name && !st.Undo {
 			w.Targets = append(w.Targets, st.Target)

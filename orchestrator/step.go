@@ -402,12 +402,21 @@ func (t *turn) start(st *StepState) {
 	if st.Undo && t.s.Rollback.Ring != st.Ring || !st.Undo && r.Phase != RingRunning {
 		return
 	}
+	if t.needed(st) {
+		t.emit(StepStarted{st.ref()})
+	}
+}
+
+// needed reports whether all that the step needs is done; of one that was left
+// out, what that one needed.
+func (t *turn) needed(st *StepState) bool {
 	for _, need := range st.Needs {
-		if p := t.step(Ref{st.Ring, need, st.Undo}).Phase; p != StepDone && p != StepSkipped {
-			return
+		n := t.step(Ref{st.Ring, need, st.Undo})
+		if n.Phase != StepDone && (n.Phase != StepSkipped || !t.needed(n)) {
+			return false
 		}
 	}
-	t.emit(StepStarted{st.ref()})
+	return true
 }
 
 // step returns the step. Every waiting step asks for those that it needs in

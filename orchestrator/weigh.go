@@ -156,10 +156,15 @@ func (st *StepState) clusterDue() time.Time {
 	if st.holds() {
 		due = st.heldBy()
 	}
-	if len(st.Trials) > 0 {
-		if at := st.Trials[0].Since.Add(st.convergeIn()); due.IsZero() || at.Before(due) {
+	for _, trial := range st.Trials {
+		c := st.Clusters[trial.Cluster]
+		if !c.Trying.Equal(trial.Since) || c.Phase == ClusterFailed {
+			continue
+		}
+		if at := trial.Since.Add(st.convergeIn()); due.IsZero() || at.Before(due) {
 			due = at
 		}
+		break
 	}
 	return due
 }

@@ -377,6 +377,7 @@ func (w *world) surveys(a orchestrator.Action) orchestrator.Outcome {
 type watch struct {
 	w      *world
 	ring   rings.RingName
+	epoch  int
 	said   map[string]orchestrator.Fact
 	seen   map[rings.ClusterName]bool // were of the ring since watching began
 	synced bool

@@ -256,7 +256,7 @@ func (d *Driver) jumped() bool { return d.World.Wall().Sub(d.World.Now()) != d.s
 // follow watches the ring that is to be watched, if it is not already.
 func (d *Driver) follow() {
 	spec, ok := d.state.Watched()
-	if t := d.tenure; ok == (t.stopWatch != nil) && (!ok || spec.Ring == t.watch.Ring && len(spec.Targets) == len(t.watch.Targets)) {
+	if t := d.tenure; ok == (t.stopWatch != nil) && (!ok || spec.Ring == t.watch.Ring && spec.Epoch == t.watch.Epoch) {
 		return
 	}
 	if d.stopWatch != nil {
