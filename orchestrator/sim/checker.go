@@ -124,6 +124,8 @@ func (k *Checker) Step(s *orchestrator.State, in orchestrator.Input, driver stri
 	k.found("invariant 6, explain", invariant6Explain(s, in.Now))
 	if dear {
 		k.found("Step is pure", pure(k.Decide, before, s, in, d, driver))
+	}
+	if dear && s.Epoch == v.epoch { // else all there is will be told anew
 		k.found("invariant 13, quiet", invariant13Quiet(k.Decide, s, in, v, driver))
 	}
 	return d
@@ -134,11 +136,11 @@ func (k *Checker) view(s *orchestrator.State, in orchestrator.Input, driver stri
 	v := k.views[driver]
 	w, _ := s.Watched()
 	if v == nil || in.Taken {
-		v = newView(w.Ring, k.last[s.ID])
+		v = newView(w, k.last[s.ID])
 		k.views[driver] = v
 	}
-	if v.ring != w.Ring {
-		v.turn(w.Ring)
+	if v.ring != w.Ring || v.epoch != w.Epoch {
+		v.turn(w)
 	}
 	k.last[s.ID] = v
 	v.take(in, k.World.Now())
@@ -149,7 +151,7 @@ func (k *Checker) view(s *orchestrator.State, in orchestrator.Input, driver stri
 func (k *Checker) Stored(id orchestrator.ID, driver string, events []orchestrator.Event) {
 	r, v := k.runs[id], k.views[driver]
 	if v == nil {
-		v = newView("", nil)
+		v = newView(orchestrator.Watch{}, nil)
 	}
 	r.now = v.now
 	for _, e := range events {

@@ -13,6 +13,7 @@ import (
 // view is what one driver was told of the ring that it watches.
 type view struct {
 	ring   rings.RingName
+	epoch  int
 	now    time.Time // of the last input, in true time
 	jumped time.Time // when the clock was last seen to have jumped, in true time
 	facts  map[slot]orchestrator.Fact
@@ -35,9 +36,9 @@ type sighting struct {
 
 // newView begins what a driver is told. What the one before it was told counts
 // for the gap between them only.
-func newView(ring rings.RingName, last *view) *view {
-	v := &view{ring: ring, facts: map[slot]orchestrator.Fact{}, seen: map[sightingKey]*sighting{}}
-	if last != nil && last.ring == ring {
+func newView(w orchestrator.Watch, last *view) *view {
+	v := &view{ring: w.Ring, epoch: w.Epoch, facts: map[slot]orchestrator.Fact{}, seen: map[sightingKey]*sighting{}}
+	if last != nil && last.ring == w.Ring && last.epoch == w.Epoch {
 		v.before, v.jumped = maps.Clone(last.before), last.jumped
 		if v.before == nil {
 			v.before = map[sightingKey]*sighting{}
@@ -47,9 +48,9 @@ func newView(ring rings.RingName, last *view) *view {
 	return v
 }
 
-// turn begins the view of another ring.
-func (v *view) turn(ring rings.RingName) {
-	v.ring, v.before = ring, nil
+// turn begins the view of another watch.
+func (v *view) turn(w orchestrator.Watch) {
+	v.ring, v.epoch, v.before = w.Ring, w.Epoch, nil
 	clear(v.facts)
 	clear(v.seen)
 }
