@@ -20,8 +20,11 @@ type PlayOptions struct {
 	// Share is in how many decisions, one of so many, the dear checks are made;
 	// zero means 20.
 	Share int
-	// Scenario is what is played; nil is the one that the seed draws.
+	// Scenario is what is played; nil is the one that the seed draws. It is
+	// changed by the run, and cannot be played again.
 	Scenario *Scenario
+	// Silent: there is no story. The run is the same.
+	Silent bool
 }
 
 // Report is what came of a run.
@@ -84,9 +87,11 @@ type stage struct {
 }
 
 func newStage(seed uint64, o PlayOptions) *stage {
-	s := &stage{Scenario: o.Scenario, rand: rand.New(rand.NewPCG(seed, 0x57a6e)), world: NewWorld(seed), journal: NewMemory()}
+	s := &stage{Scenario: o.Scenario, story: Story{silent: o.Silent}, rand: rand.New(rand.NewPCG(seed, 0x57a6e)), world: NewWorld(seed), journal: NewMemory()}
 	s.world.Delays, s.world.Faults = s.Delays, s.Faults
-	s.world.Told = func(words string) { s.story.Tell(s.world.Now(), "          . %s", words) }
+	if !o.Silent {
+		s.world.Told = func(words string) { s.story.Tell(s.world.Now(), "          . %s", words) }
+	}
 	s.world.Behave = s.behave
 	s.checker = NewChecker(s.world, seed)
 	s.checker.Share = o.Share
@@ -244,7 +249,9 @@ func (s *stage) start() *Driver {
 
 // said tells why the rollout stands where it stands.
 func (s *stage) said(state *orchestrator.State) {
-	s.story.Tell(s.world.Now(), "= %s", state.Explain(s.world.Wall()))
+	if !s.story.silent {
+		s.story.Tell(s.world.Now(), "= %s", state.Explain(s.world.Wall()))
+	}
 }
 
 // gone is the end of a driver; another one comes after a while, if the rollout
@@ -307,7 +314,9 @@ func (s *stage) crash() {
 // stored is told of events that are on disk.
 func (s *stage) stored(id orchestrator.ID, driver string, events []orchestrator.Event) {
 	for _, e := range events {
-		s.story.Tell(s.world.Now(), "%s", Describe(e))
+		if !s.story.silent {
+			s.story.Tell(s.world.Now(), "%s", Describe(e))
+		}
 	}
 	s.checker.Stored(id, driver, events)
 	if last, ok := events[len(events)-1].Body.(orchestrator.Ended); ok {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"rollout/orchestrator"
@@ -70,10 +71,10 @@ func learn(a *rings.Application, s *orchestrator.State) {
 
 // settle looks at what is left behind for a while after the end.
 func (s *stage) settle() {
-	for _, d := range s.drivers {
+	for _, d := range slices.Clone(s.drivers) {
 		d.Kill()
 	}
-	until := s.world.Now().Add(time.Minute)
+	until := s.world.Now().Add(20 * time.Second)
 	for {
 		if next, ok := s.world.Next(); !ok || next.After(until) || !s.world.Step() {
 			return

@@ -11,8 +11,9 @@ import (
 // Story is what happened in a run, for people to read: a line for everything,
 // with the time since the run began. The zero value is ready.
 type Story struct {
-	began time.Time
-	lines []string
+	began  time.Time
+	lines  []string
+	silent bool // nothing is told
 }
 
 // String returns the lines, each with its end.
@@ -25,6 +26,9 @@ func (s *Story) String() string {
 
 // Tell adds a line at the time, which is true time.
 func (s *Story) Tell(at time.Time, format string, args ...any) {
+	if s.silent {
+		return
+	}
 	if s.began.IsZero() {
 		s.began = at
 	}

@@ -1,0 +1,157 @@
+package sim_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollout/orchestrator"
+	"rollout/orchestrator/sim"
+)
+
+// decide is an engine.
+type decide = func(*orchestrator.State, orchestrator.Input, string) orchestrator.Decision
+
+// believing is the engine with something else than what it was told or knows.
+func believing(change func(*orchestrator.State, *orchestrator.Input)) decide {
+	return func(s *orchestrator.State, in orchestrator.Input, driver string) orchestrator.Decision {
+		in.Facts = slices.Clone(in.Facts)
+		change(s, &in)
+		return orchestrator.Step(s, in, driver)
+	}
+}
+
+// deployments changes every deployment that is delivered.
+func deployments(change func(*orchestrator.Deployment)) decide {
+	return believing(func(_ *orchestrator.State, in *orchestrator.Input) {
+		for i, f := range in.Facts {
+			if f.Deployment != nil {
+				d := *f.Deployment
+				change(&d)
+				in.Facts[i].Deployment = &d
+			}
+		}
+	})
+}
+
+// steps changes every step before each decision.
+func steps(change func(*orchestrator.StepState)) decide {
+	return believing(func(s *orchestrator.State, _ *orchestrator.Input) {
+		for _, st := range s.Steps {
+			change(st)
+		}
+	})
+}
+
+// allRings changes every ring before each decision.
+func allRings(change func(*orchestrator.RingState)) decide {
+	return believing(func(s *orchestrator.State, _ *orchestrator.Input) {
+		for _, r := range s.Rings {
+			change(r)
+		}
+	})
+}
+
+// often makes troubles come again and again, from a minute on.
+func often(s *sim.Scenario, kinds ...sim.TroubleKind) {
+	for i := range 30 {
+		s.Troubles = append(s.Troubles, sim.Trouble{At: time.Duration(10+7*i) * time.Second, Kind: kinds[i%len(kinds)], N: 7919 * i})
+	}
+	s.Calm = max(s.Calm, 5*time.Minute)
+}
+
+// provoke makes scenarios harder where an engine is wrong: few would be else.
+var provoke = map[string]func(*sim.Scenario){
+	"takes ready for done": func(s *sim.Scenario) { often(s, sim.TroubleKind(sim.HandEdit)) },
+	"ignores a halt":       func(s *sim.Scenario) { often(s, sim.LineHalted) },
+	"ignores a pause":      func(s *sim.Scenario) { often(s, sim.PersonPauses) },
+	"fails for clusters that left": func(s *sim.Scenario) {
+		often(s, sim.TroubleKind(sim.ClusterGoes), sim.TroubleKind(sim.ClusterMoves))
+		s.Bad = []sim.Bad{{Service: "db", Version: "v2", Behaviour: sim.Behaviour{Kind: sim.NeverReady}}}
+	},
+	"soaks through a jump of the clock": func(s *sim.Scenario) {
+		often(s, sim.TroubleKind(sim.ClockJumps))
+		s.Bad = nil
+		for i := range s.App.Rings {
+			s.App.Rings[i].Policy.Soak = time.Minute
+		}
+	},
+}
+
+// wrong are engines that are wrong in one way, and what must catch them.
+var wrong = []struct {
+	name, caught string
+	decide       decide
+}{
+	{"needs nothing", "invariant 1, order", steps(func(st *orchestrator.StepState) { st.Needs = nil })},
+	{"needs no approval", "invariant 2, gates", allRings(func(r *orchestrator.RingState) { r.Policy.ApproveBefore, r.Policy.ApproveAfter = false, false })},
+	{"an approval never expires", "invariant 2, gates", allRings(func(r *orchestrator.RingState) { r.Policy.ApprovalExpires = 0 })},
+	{"takes any nonce for acknowledged", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.StatusNonce, d.Applied, d.Ready = d.SpecNonce, true, true })},
+	{"takes ready for done", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.NonModified = true })},
+	{"ignores a pause", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Pause = nil })},
+	{"ignores a halt", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Halt = nil })},
+	{"goes on after a failure", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) {
+		if s.Rollback == nil {
+			s.Failure = nil
+		}
+	})},
+	{"does not soak", "invariant 5, soak", allRings(func(r *orchestrator.RingState) { r.Policy.Soak = 0 })},
+	{"soaks by an agent that is silent", "invariant 5, soak", deployments(func(d *orchestrator.Deployment) { d.Heard = d.Heard.Add(time.Hour) })},
+	{"soaks through a jump of the clock", "invariant 5, soak", believing(func(_ *orchestrator.State, in *orchestrator.Input) { in.Jumped = false })},
+	{"asks no check", "invariant 5, checks", allRings(func(r *orchestrator.RingState) { r.Policy.Checks = nil })},
+	{"waits for ever", "invariant 6, deadline", func(s *orchestrator.State, in orchestrator.Input, driver string) orchestrator.Decision {
+		d := orchestrator.Step(s, in, driver)
+		d.Wake = time.Time{}
+		return d
+	}},
+	{"takes the claim for granted", "invariant 7, claim", allRings(func(r *orchestrator.RingState) { r.Claimed = true })},
+	{"has every attempt at one nonce", "invariant 8, attempts", steps(func(st *orchestrator.StepState) {
+		if st.Phase == orchestrator.StepSurveying && st.Attempt.Ours {
+			st.Attempt.Nonce, st.Attempt.Number = st.Attempt.Nonce-1, 0
+		}
+	})},
+	{"fails for clusters that left", "invariant 10, members", believing(func(_ *orchestrator.State, in *orchestrator.Input) {
+		if !slices.ContainsFunc(in.Facts, func(f orchestrator.Fact) bool { return f.Synced }) {
+			in.Facts = slices.DeleteFunc(in.Facts, func(f orchestrator.Fact) bool { return f.Members != nil })
+		}
+	})},
+	{"takes back in any order", "invariant 11, order", steps(func(st *orchestrator.StepState) {
+		if st.Undo {
+			st.Needs = nil
+		}
+	})},
+	{"takes back less than it changed", "invariant 11, scope", steps(func(st *orchestrator.StepState) { st.Changed = st.Changed && st.Wave > 1 })},
+	{"overwrites what others wrote", "invariant 12, foreign", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Options.Override = true })},
+	{"is taken up again and again", "invariant 13, quiet", believing(func(_ *orchestrator.State, in *orchestrator.Input) { in.Taken = true })},
+	{"does not decide the same twice", "Step is pure", func() decide {
+		n := 0
+		return func(s *orchestrator.State, in orchestrator.Input, driver string) orchestrator.Decision {
+			n++
+			in.Now = in.Now.Add(time.Duration(n))
+			return orchestrator.Step(s, in, driver)
+		}
+	}()},
+}
+
+// TestChecker_catches plays engines that are wrong in one way: what checks that
+// must find it.
+func TestChecker_catches(t *testing.T) {
+	const tries = 500 // seeds; most wrong engines are caught by one of the first ten
+	for _, w := range wrong {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(tries) {
+				s := sim.Draw(seed)
+				if p := provoke[w.name]; p != nil {
+					p(s)
+				}
+				r := sim.Play(seed, sim.PlayOptions{Decide: w.decide, Share: 5, Scenario: s})
+				if slices.ContainsFunc(r.Broken, func(s string) bool { return strings.HasPrefix(s, w.caught+":") }) {
+					return
+				}
+			}
+			t.Errorf("%q does not catch an engine that %s, in %d seeds", w.caught, w.name, tries)
+		})
+	}
+}
