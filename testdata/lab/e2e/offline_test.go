@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The agent of one of two clusters is away while four applications are rolled
+// out, each under another policy.
+func TestOffline(t *testing.T) {
+	fails := play(t, "off-fails", 1)
+	fails.rings = []ring{{"ring-1", []string{"c1", "c5"}}}
+	skips, waits, soaks := fails.beside("off-skips"), fails.beside("off-waits"), fails.beside("off-soaks")
+	for _, s := range []*scenario{fails, skips, waits, soaks} {
+		s.setUp(service{name: "db"})
+		s.ok("ring", "update", s.app, "ring-1", "--deadline", "20s")
+		s.ok("plan", "set", s.app, "db=v2")
+	}
+	skips.ok("ring", "update", skips.app, "ring-1", "--on-offline", "skip", "--max-offline", "1")
+	waits.ok("ring", "update", waits.app, "ring-1", "--on-offline", "wait")
+	soaks.ok("ring", "update", soaks.app, "ring-1", "--soak", "12s")
+
+	soak := soaks.begin("create", soaks.app, "ring-1")
+	soaks.awaits(time.Minute, "it soaks", func(r rollout) bool { return r.ring("ring-1") == "Soaking" })
+	back := fails.stopAgent("c5")
+	fail := fails.begin("create", fails.app, "ring-1")
+	skip := skips.begin("create", skips.app, "ring-1")
+	wait := waits.begin("create", waits.app, "ring-1")
+
+	// By default a ring with a cluster that cannot be reached fails.
+	if code := fail.code(2 * time.Minute); code != 6 {
+		t.Errorf("fail: exit code %d, want 6", code)
+	}
+	fails.says(result{stdout: fail.out.String()}, "c5", "no sign of its agent")
+	fails.offline("v2", "c1")
+
+	// One may be left out: the rollout ends well without it.
+	if code := skip.code(2 * time.Minute); code != 0 {
+		t.Errorf("skip: exit code %d, want 0", code)
+	}
+	skips.offline("v2", "c1")
+
+	// Or it is waited for, without a deadline.
+	waits.awaits(time.Minute, "c5 Offline", func(r rollout) bool {
+		phase, _ := r.step("ring-1", "db").cluster("c5")
+		return phase == "Offline"
+	})
+	waits.says(waits.ok("explain", waits.app), "c5 Offline", "no deadline")
+	waits.offline("v2", "c1")
+
+	// A soak does not end on the word of a dead agent.
+	soaks.eventuallyBy(500*time.Millisecond, 2*time.Minute, "a sign of the agents is missing", func() bool {
+		return strings.Contains(soaks.look("explain", soaks.app).stdout, "waiting for a sign of the agents of 1 clusters")
+	})
+	fails.readyOfTheDead("c5")
+
+	back()
+	if code := wait.code(2 * time.Minute); code != 0 {
+		t.Errorf("wait: exit code %d, want 0", code)
+	}
+	if code := soak.code(2 * time.Minute); code != 0 {
+		t.Errorf("soak: exit code %d, want 0", code)
+	}
+	waits.runs("v2", []service{{name: "db"}}, "c1", "c5")
+	// What was left out catches up by itself.
+	skips.eventually(time.Minute, "db on c5 at v2", func() bool { return skips.live("c5", "db") == "v2" })
+}
+
+// beside is another application in the same store, with the same rings.
+func (s *scenario) beside(app string) *scenario {
+	other := *s
+	other.app = app
+	return &other
+}
+
+// stopAgent stops a cluster's agent until the returned function is called, or
+// the scenario ends.
+func (s *scenario) stopAgent(cluster string) (start func()) {
+	s.Helper()
+	part := "agent-" + cluster
+	s.must(s.lab.Stop(s.ctx, part))
+	start = func() { s.must(s.lab.Start(context.WithoutCancel(s.ctx), part)) }
+	s.Cleanup(start)
+	return start
+}
+
+// offline wants the version on one cluster, and c5 to be named as offline and
+// to run what it ran.
+func (s *scenario) offline(version, cluster string) {
+	s.Helper()
+	s.images("db", map[string]string{cluster: version, "c5": "v1"})
+	if phase, reason := s.show().step("ring-1", "db").cluster("c5"); phase != "Offline" {
+		s.Errorf("c5 is %q: %s, want Offline", phase, reason)
+	}
+}
+
+// readyOfTheDead breaks what runs on a cluster whose agent is away, and wants
+// Fleet to call it ready all the same.
+func (s *scenario) readyOfTheDead(cluster string) {
+	s.Helper()
+	s.imageByHand(cluster, "db", "v1-bad")
+	s.eventually(30*time.Second, "db on "+cluster+" is broken", func() bool { return s.live(cluster, "db") == "" })
+	s.steadily(8*time.Second, "Fleet calls it ready", func() bool { return s.bundleDeployment(cluster, "db").Status.Ready })
+}
