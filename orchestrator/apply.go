@@ -392,6 +392,12 @@ func (st *StepState) jumped(at time.Time) {
 			c.Suspect, st.Suspicions[i].Since = at, at
 		}
 	}
+	for _, c := range st.Clusters {
+		c.HeardAt = time.Time{} // a sign of before counts no more
+		if c.Since.After(at) {
+			c.Since = at
+		}
+	}
 	for i, t := range st.Trials {
 		if c := st.Clusters[t.Cluster]; c.Trying.Equal(t.Since) {
 			c.Trying, st.Trials[i].Since = at, at
