@@ -98,3 +98,43 @@ func TestNothingToDo(t *testing.T) {
 		t.Errorf("%d commits after --redeploy, want 2", n)
 	}
 }
+
+// Somebody sets another nonce for the ring, the version left as it is: what
+// runs is acknowledged under theirs, and the rollout stops and says by whom.
+func TestNonceByHand(t *testing.T) {
+	s := play(t, "nonce", 1)
+	s.setUp(service{name: "db"})
+	s.ok("plan", "set", s.app, "db=v2-slow")
+	create := s.begin("create", s.app, "ring-1")
+	s.phase("db", "Converging", time.Minute)
+	file := s.fleetYAML("db")
+	before, after, found := strings.Cut(file, "forceSyncGeneration: ")
+	if !found {
+		t.Fatalf("no nonce in\n%s", file)
+	}
+	_, rest, _ := strings.Cut(after, "\n")
+	hash := s.commitFile("db", "deploy/fleet.yaml", before+"forceSyncGeneration: 4711\n"+rest)
+	if code := create.code(2 * time.Minute); code != 6 {
+		t.Errorf("exit code %d, want 6", code)
+	}
+	s.says(s.ok("explain", s.app), hash[:7], "4711")
+}
+
+// Somebody force-pushes our commit away: it is said, and not pushed again.
+func TestRewritten(t *testing.T) {
+	s := play(t, "rewritten", 1)
+	s.setUp(service{name: "db"})
+	s.ok("plan", "set", s.app, "db=v2-slow")
+	create := s.begin("create", s.app, "ring-1")
+	s.phase("db", "Converging", time.Minute)
+	_, err := s.lab.Git(s.ctx, "rewritten-db", "update-ref", "refs/heads/main", "main~1")
+	s.must(err)
+	s.commitFile("db", "NOTES", "instead\n")
+	if code := create.code(2 * time.Minute); code != 6 {
+		t.Errorf("exit code %d, want 6", code)
+	}
+	s.says(s.ok("explain", s.app), "its history was rewritten")
+	if n := s.commits("db"); n != 0 {
+		t.Errorf("%d commits, want none: ours was taken away", n)
+	}
+}
