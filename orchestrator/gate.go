@@ -29,7 +29,7 @@ func (t *turn) moveRings() {
 // nextRing begins the next ring when its gates are open (invariant 2).
 func (t *turn) nextRing() {
 	r := t.s.next()
-	if r == nil {
+	if r == nil || t.s.Failure != nil {
 		return
 	}
 	if r.Skip != nil {
@@ -304,15 +304,17 @@ func (t *turn) running(r *RingState) {
 		moving = moving || !st.Phase.Ended() && st.Phase != StepWaiting
 	}
 	switch {
+	case t.s.Failure != nil:
+		if !moving || t.cutsShort(r) {
+			t.failRing(r, *t.s.Failure)
+		}
 	case r.Skip != nil && !t.publishingOn(r):
 		t.skipRing(r, r.Skip.leftOut())
-	case t.s.Failure != nil && (!moving || t.cutsShort(r)):
-		t.failRing(r, *t.s.Failure)
-	case ended && t.s.Failure == nil && r.lingers():
+	case ended && r.lingers():
 		t.emit(RingConverged{r.Name})
 		t.judgeAll()
 		t.soaking(r)
-	case ended && t.s.Failure == nil:
+	case ended:
 		t.ringDone(r)
 	}
 }

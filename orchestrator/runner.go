@@ -132,8 +132,7 @@ func (r *Runner) takeUp(ctx context.Context, id ID) error {
 	r.driven[id] = d
 	d.blind, d.blinded = func() {}, make(chan struct{})
 	close(d.blinded)
-	behind := r.Clock.Now().Before(state.At.Add(-clockSlack)) // the journal is ahead of this clock
-	r.mail.put(id, func(l *letters) { l.input.Taken, l.input.Jumped = true, behind })
+	r.mail.put(id, func(l *letters) { l.input.Taken = true })
 	r.watch(d)
 	return nil
 }
@@ -322,16 +321,13 @@ func (r *Runner) stepAll(ctx context.Context) {
 			continue
 		}
 		r.readCommands(ctx, d, l)
-		l.input.Jumped = l.input.Jumped || jumped
+		l.input.Jumped = jumped
 		due := !d.wake.IsZero() && !d.wake.After(now)
 		if due || jumped || l.input.Taken || l.input.Halt != nil || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
 			r.step(d, l.input, now)
 		}
 	}
 }
-
-// clockSlack is how far the wall clock may be corrected without notice.
-const clockSlack = 2 * time.Second
 
 // jumped reports whether the wall clock moved by itself since the last round:
 // otherwise than the monotonic one. A machine that slept looks like that, too.

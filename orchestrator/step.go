@@ -21,7 +21,8 @@ type Input struct {
 	// Taken: this driver has just taken the rollout up. What was pending must
 	// be done again, and what was seen must be seen again.
 	Taken bool
-	// Jumped: the wall clock moved by itself since the last input.
+	// Jumped: the wall clock moved by itself since the last input. That it went
+	// back to before the last event is noticed without being told.
 	Jumped bool
 	// Halt is what the store says of a halt; nil when it was not asked.
 	Halt     *Halted
@@ -62,6 +63,9 @@ func Step(s *State, in Input, driver string) Decision {
 	}
 	return Decision{Events: t.events, Actions: t.actions(), Wake: t.wake()}
 }
+
+// clockSlack is how far the wall clock may be corrected without notice.
+const clockSlack = 2 * time.Second
 
 // moment is the time of the turn. Two turns never share one, so that the
 // journal shows which events were decided together.
@@ -117,7 +121,7 @@ func (t *turn) take(in Input) {
 	if in.Taken {
 		t.taken()
 	}
-	if in.Jumped {
+	if in.Jumped || t.now.Before(t.s.At.Add(-clockSlack)) {
 		t.emit(ClockJumped{})
 		t.judgeAll()
 	}
