@@ -343,6 +343,10 @@ func (s *State) dropped(id string) {
 // is not reported. The new driver's watch says it all again.
 func (s *State) driven(at time.Time) {
 	s.DrivenAt = at
+	for id, a := range s.Pending {
+		a.AskedAt = at // it is begun again
+		s.Pending[id] = a
+	}
 	for _, r := range s.Rings {
 		r.Claimed, r.ClaimTries = false, 0
 	}

@@ -140,16 +140,27 @@ func (t *turn) soaked(r *RingState) bool {
 	if r.Policy.Soak == 0 {
 		return true
 	}
-	if t.now.Before(since.Add(r.Policy.Soak)) {
+	if t.now.Before(since.Add(r.Policy.Soak)) && !t.all[t.s.soaking(r)[0]] {
 		return false
 	}
-	// A clock that is ahead of this one's cannot have the soak end early, only
-	// late; one that is far ahead must not keep it from ending.
-	if at := t.s.changedAt(r); at.After(since) && !at.After(t.now) {
-		t.emit(SoakRestarted{Ring: r.Name, From: at})
-		return !t.now.Before(at.Add(r.Policy.Soak)) && t.heard(r, at.Add(r.Policy.Soak))
+	since = t.soakFrom(r, since)
+	return !t.now.Before(since.Add(r.Policy.Soak)) && t.heard(r, since.Add(r.Policy.Soak))
+}
+
+// soakFrom asks the clusters' own word on when they last became ready. When
+// that was while nobody watched, the gap does not count. A clock that is ahead
+// of this one cannot have the soak end early, only late; one that is far ahead
+// must not keep it from ending.
+func (t *turn) soakFrom(r *RingState, since time.Time) time.Time {
+	at := t.s.changedAt(r)
+	if !at.After(since) || at.After(t.now) {
+		return since
 	}
-	return t.heard(r, since.Add(r.Policy.Soak))
+	if t.s.DrivenAt.After(since) {
+		at = t.now
+	}
+	t.emit(SoakRestarted{Ring: r.Name, From: at})
+	return at
 }
 
 // heard reports whether every agent gave a sign after the time of the soak was

@@ -118,10 +118,11 @@ func (t *turn) take(in Input) {
 	if t.s.Phase.Ended() {
 		return
 	}
+	jumped := in.Jumped || t.now.Before(t.s.At.Add(-clockSlack))
 	if in.Taken {
 		t.taken()
 	}
-	if in.Jumped || t.now.Before(t.s.At.Add(-clockSlack)) {
+	if jumped {
 		t.emit(ClockJumped{})
 		t.judgeAll()
 	}
@@ -247,11 +248,11 @@ func (t *turn) newSign(st *StepState, c *ClusterState, is *Deployment) bool {
 	if !is.Heard.After(c.Heard) {
 		return false
 	}
-	if st.alive(c.Seen) != st.alive(is) || c.Phase == ClusterOffline {
+	if st.alive(c.Seen) != st.alive(is) || c.Phase == ClusterOffline && is.Heard.After(c.Since) {
 		return true
 	}
 	until := t.soakUntil(t.s.ring(st.Ring))
-	return !until.IsZero() && !t.now.Before(until) && is.Heard.After(until) && !c.heardSince(until)
+	return !until.IsZero() && is.Heard.After(until) && !c.heardSince(until)
 }
 
 // soakUntil is when the time of the ring's soak is up, if it soaks and is

@@ -88,7 +88,7 @@ func (t *turn) weigh(st *StepState, c *ClusterState, next *ClusterTurned) {
 	switch {
 	case v.phase == ClusterReady:
 		return
-	case c.Phase == ClusterOffline && !c.HeardAt.After(c.Since):
+	case c.Phase == ClusterOffline && !c.heardSince(c.Since):
 		next.Phase, next.Reason, next.Code = c.Phase, c.Reason, c.Code
 		return
 	case v.suspect && st.alive(c.Seen):

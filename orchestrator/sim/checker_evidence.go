@@ -99,7 +99,7 @@ func (r *run) everywhere(v *view, at orchestrator.Ref) string {
 			continue
 		}
 		words := fmt.Sprintf("%s is %s", name, describeDeployment(s.d))
-		if !s.d.Heard.After(st.at) {
+		if !s.d.Heard.After(st.at) || !s.d.Heard.After(v.jumped) {
 			silent = append(silent, words)
 		} else {
 			failed = append(failed, words)

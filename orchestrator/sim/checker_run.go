@@ -112,6 +112,9 @@ func (r *run) fold(e orchestrator.Event) {
 		r.add(b.Steps)
 	case orchestrator.Driven:
 		clear(r.claims)
+		for id := range r.pending {
+			r.asked[id] = r.now // what is pending is begun again
+		}
 	case orchestrator.Commanded:
 		r.commanded(b.Command)
 	case orchestrator.Halted:
@@ -198,6 +201,7 @@ func (r *run) resumed() {
 		for _, at := range r.order {
 			if st := r.steps[at]; at.Ring == ring.Name && !at.Undo && st.phase == orchestrator.StepFailed {
 				st.phase = orchestrator.StepWaiting
+				clear(st.turned) // what it was found to be was of the attempt before
 			}
 		}
 		if ring.begun {
