@@ -93,8 +93,8 @@ func (r *run) everywhere(v *view, at orchestrator.Ref) string {
 		s := v.sighting(at.Service, name)
 		if acknowledges(s.d, a.Nonce) && slices.Contains(st.survey.Lineage, s.d.Commit) {
 			ready++
-			if s.since.After(st.surveyed) {
-				return fmt.Sprintf("the branch was read at %s, %s was ready at %s", st.surveyed.Format(time.StampMilli), name, s.since.Format(time.StampMilli))
+			if s.acked.After(st.surveyed) {
+				return fmt.Sprintf("the branch was read at %s, %s was ready at %s", st.surveyed.Format(time.StampMilli), name, s.acked.Format(time.StampMilli))
 			}
 			continue
 		}

@@ -32,6 +32,7 @@ type sighting struct {
 	d     orchestrator.Deployment
 	nonce int64     // that it acknowledges and is healthy under, else 0
 	since time.Time // of the nonce, in true time
+	acked time.Time // when that was first seen, whatever happened in a gap
 }
 
 // newView begins what a driver is told. What the one before it was told counts
@@ -83,9 +84,12 @@ func (v *view) see(key sightingKey, d orchestrator.Deployment) {
 	if !acknowledges(d, d.SpecNonce) {
 		return
 	}
-	is.nonce, is.since = d.SpecNonce, v.now
+	is.nonce, is.since, is.acked = d.SpecNonce, v.now, v.now
+	if old := cmp.Or(v.before[key], was); old != nil && old.nonce == is.nonce {
+		is.acked = old.acked
+	}
 	if was != nil && was.nonce == is.nonce {
-		is.since = was.since
+		is.since, is.acked = was.since, was.acked
 		if !was.d.ReadyAt.Equal(d.ReadyAt) && d.ReadyAt.After(is.since) && !d.ReadyAt.After(v.now) {
 			is.since = d.ReadyAt // it was not ready in between
 		}
