@@ -199,6 +199,7 @@ func newSteps(a *rings.Application, named []rings.Ring, plan map[rings.ServiceNa
 	}
 	names := sortedServices(plan)
 	needs, outside := g.Needs(names), unplanned(a, names, o)
+	before := g.Needs(slices.Concat(names, outside.all)) // health is looked at when what may change it is done
 	var steps []NewStep
 	for _, ring := range named {
 		for _, name := range outside.all {
@@ -206,7 +207,7 @@ func newSteps(a *rings.Application, named []rings.Ring, plan map[rings.ServiceNa
 			if err != nil {
 				return nil, err
 			}
-			steps = append(steps, NewStep{Ring: ring.Name, Target: TargetOf(*s), Observed: true})
+			steps = append(steps, NewStep{Ring: ring.Name, Target: TargetOf(*s), Needs: slices.Clone(before[name]), Observed: true})
 		}
 		for i, wave := range g.Waves(names) {
 			for _, name := range wave {

@@ -31,7 +31,7 @@ func (w Wait) line(now time.Time) string {
 		words = string(w.Service) + ": " + words
 	}
 	if w.Gate != "step" && !w.Until.IsZero() {
-		words += ", until " + Duration(w.Until.Sub(now)) + " from now"
+		words += ", " + Duration(w.Until.Sub(now)) + " left"
 	}
 	return words
 }
