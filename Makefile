@@ -6,11 +6,12 @@ SHELL := /bin/bash
 LAB := testdata/lab
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
+SEEDS ?= 100000
 CLUSTERS ?= 4
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v $${CC:-cc}),-race)
 
-.PHONY: help build test e2e bench fuzz vet lab lab-down demo demo-down golden
+.PHONY: help build test sim explore e2e bench fuzz vet lab lab-down demo demo-down golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +19,12 @@ help: ## list the targets
 build: ## build bin/rollout
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/rollout ./cmd/rollout
 
+# The simulator has no goroutines to race, and plays more without the detector.
+SIM := ./orchestrator/sim ./orchestrator/explore
+
 test: vet ## vet, staticcheck and all tests that need no Fleet, with the race detector
-	go test $(RACE) ./...
+	go test $(RACE) $$(go list ./... | grep -v -e orchestrator/sim -e orchestrator/explore)
+	go test $(SIM)
 	cd $(LAB) && go test . ./cmd/...
 
 vet:
@@ -27,6 +32,12 @@ vet:
 	go vet ./...
 	go tool staticcheck ./...
 	cd $(LAB) && go vet ./...
+
+sim: ## play SEEDS seeds of the simulator; the last line counts runs and broken invariants
+	go test ./orchestrator/sim -run TestSeeds -seeds $(SEEDS) -v -timeout 0 | sed '/^ok/d'
+
+explore: ## every order of events of 3 services, 2 rings and 2 clusters each, with four faults
+	go test ./orchestrator/explore -run TestExplore -full -v -timeout 0
 
 e2e: ## the tests on a real Fleet, which they build (once) and start themselves
 	cd $(LAB) && go run ./cmd/lab build
