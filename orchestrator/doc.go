@@ -11,6 +11,18 @@
 // time are inputs; those that say something new become events themselves, so
 // that every decision stands in the journal behind what it was made from.
 //
+// A rollout goes through its rings, one after the other:
+//
+//   - create.go: what a person asks for becomes the first event; again.go: the
+//     same for a retry and a rollback of an earlier rollout;
+//   - gate.go: the ring before is verified, a person has approved, so the ring
+//     begins (invariant 2); its steps have ended, so it soaks, is done, or has
+//     failed;
+//   - soak.go: it stays healthy, its agents were heard from, its checks answer
+//     well (invariant 5);
+//   - rollback.go: what was changed is taken back (invariant 11);
+//   - commanded.go: what people say meanwhile.
+//
 // One step, which is one service on one ring, followed through the files:
 //
 //   - step.go: its dependencies are done, so it starts (invariant 1);
@@ -23,7 +35,9 @@
 //     empty is never success (invariant 3);
 //   - converge.go: all clusters are ready, the branch is read once more, and
 //     the step is done; or an error or a deadline ends it (invariant 6);
-//   - explain.go: at any moment, why it stands where it stands.
+//   - weigh.go: what time makes of the clusters' verdicts, and how many may
+//     fail;
+//   - why.go, explain.go: at any moment, why it stands where it stands.
 //
 // Step looks at levels, not at edges: observing the same thing twice changes
 // nothing and writes nothing (invariant 13). Its work follows what the input
@@ -32,7 +46,7 @@
 // # The shell
 //
 // The [Runner] feeds Step and carries out its actions through the ports of
-// ports.go: [Store], [Publisher], [Fleet], [Claim] and [Clock]. Its duties, in
+// ports.go: [Store], [Publisher], [Fleet], [Claim], [Checker] and [Clock]. Its duties, in
 // order: step, append the events, and only then act; what was pending when a
 // driver ended belongs to the next one. It has no opinion about rollouts.
 //
