@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"rollout/orchestrator"
 	"rollout/rings"
@@ -45,10 +46,23 @@ func (c *Checker) get(ctx context.Context, u *url.URL, judge func(*http.Response
 
 // unanswered is the outcome when there is no answer, or only a part of one.
 func unanswered(ctx context.Context, u *url.URL, err error) orchestrator.Outcome {
+	settle(ctx)
 	if late := outOfTime(ctx); late != "" {
 		return silent("%s: %s", shown(u), late)
 	}
 	return unreachable("%s: %s", shown(u), first(plainFor(u, withoutURL(err).Error())))
+}
+
+// hair is by how much a timer that was set for ctx's deadline may be ahead of
+// ctx: the dialer has one of its own.
+const hair = 50 * time.Millisecond
+
+// settle waits for ctx when its deadline is about to pass, so that the end of
+// the time is called the same whoever noticed it first.
+func settle(ctx context.Context) {
+	if by, ok := ctx.Deadline(); ok && time.Until(by) < hair {
+		<-ctx.Done()
+	}
 }
 
 // excerpt is the beginning of the body, as far as it came.
