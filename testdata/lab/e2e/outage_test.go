@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
+
 	"rollout/testdata/lab"
 )
 
@@ -42,6 +44,26 @@ func TestOutages(t *testing.T) {
 		if n := s.commits("db"); n < 1 {
 			t.Errorf("%s away: %d commits", part, n)
 		}
+	}
+	s.clusterGoes("c2")
+}
+
+// clusterGoes deletes a Cluster object in the middle of a rollout: it does not
+// count any more, and the rollout ends well without it.
+func (s *scenario) clusterGoes(cluster string) {
+	s.Helper()
+	s.ok("plan", "set", s.app, "db=v5-slow")
+	create := s.begin("create", s.app, "ring-1")
+	s.phase("db", "Converging", time.Minute)
+	c, err := s.lab.Client()
+	s.must(err)
+	s.must(c.Delete(s.ctx, s.object(&fleetv1.Cluster{}, cluster)))
+	if code := create.code(2 * time.Minute); code != 0 {
+		s.Errorf("exit code %d", code)
+	}
+	s.runs("v5-slow", []service{{name: "db"}}, "c1")
+	if phase, reason := s.show().step("ring-1", "db").cluster(cluster); phase != "Left" {
+		s.Errorf("%s is %q: %s, want Left", cluster, phase, reason)
 	}
 }
 
