@@ -43,6 +43,9 @@ func (w *World) upgrade(d *deployment) {
 	r := d.spec
 	beh := w.behaviour(d, r.version)
 	d.tries++
+	if w.Upgrading != nil {
+		w.Upgrading(d.bundle.service.Name, d.cluster.name, r.version)
+	}
 	switch {
 	case d.live.foreign, beh.is(HiddenConflict, w.now-d.since):
 		// An HTTP 409 is no error to the agent: nothing changes, nothing is said.

@@ -17,6 +17,9 @@
 //	w.Do(job, answer)               // an action, as the other ports do them
 //	for w.Step() { ... }
 //
+// [Rehearse] plays one rollout of an application in such a world, for people who
+// want to know how it would go.
+//
 // # A change on its way
 //
 //  1. [World.Do] fetches, edits and pushes (git_publish.go). Between the fetch

@@ -336,7 +336,7 @@ func fileOf(a *rings.Application, service rings.ServiceName, entries map[rings.R
 		fmt.Fprintf(&s, "- name: %s\n  clusterSelector:\n    matchLabels:\n", ring.Name)
 		labels := a.RingLabels(ring.Name)
 		for _, k := range sortedKeys(labels) {
-			fmt.Fprintf(&s, "      %s: %s\n", k, labels[k])
+			fmt.Fprintf(&s, "      %s: %q\n", k, labels[k])
 		}
 		fmt.Fprintf(&s, "  helm:\n    values:\n      image:\n        tag: %s\n", e.version)
 		if e.nonce > 0 {

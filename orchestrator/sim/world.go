@@ -28,6 +28,8 @@ type World struct {
 	Behave func(rings.ServiceName, rings.ClusterName, rings.Version) (Behaviour, bool)
 	// Answer answers checks; false leaves it to Versions and Faults.
 	Answer func(orchestrator.Job) (orchestrator.Outcome, bool)
+	// Upgrading hears of every upgrade that an agent begins, whatever comes of it.
+	Upgrading func(rings.ServiceName, rings.ClusterName, rings.Version)
 	// Told hears, in words, what happens by itself; for stories.
 	Told func(words string)
 
