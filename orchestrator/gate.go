@@ -310,7 +310,7 @@ func (t *turn) running(r *RingState) {
 		}
 	case r.Skip != nil && !t.publishingOn(r):
 		t.skipRing(r, r.Skip.leftOut())
-	case ended && r.lingers():
+	case ended && r.lingers() && len(t.s.soaking(r)) > 0:
 		t.emit(RingConverged{r.Name})
 		t.judgeAll()
 		t.soaking(r)

@@ -58,10 +58,7 @@ func (t *turn) tend(r *RingState) (Failure, bool) {
 			return f.of(st), true
 		}
 		if !st.Synced {
-			if !t.now.Before(t.seenBy(st)) {
-				return t.unseen(st).of(st), true
-			}
-			continue
+			continue // Fleet may be away for a while: the time for the soak bounds it
 		}
 		t.judgeClusters(st)
 		if f, broken := t.broken(st); broken {
@@ -92,9 +89,8 @@ func (s *State) soaking(r *RingState) []*StepState {
 }
 
 // healthySince returns since when the ring has been seen healthy everywhere at
-// what was rolled out; zero while it is not, or not known. The clusters' own
-// word on when they last changed counts, too: it tells of what happened while
-// nobody watched (invariant 5).
+// what was rolled out; zero while it is not, or not known. What happened while
+// nobody watched is asked apart, see soakFrom (invariant 5).
 func (s *State) healthySince(r *RingState) time.Time {
 	since := r.SoakFrom
 	for _, st := range s.soaking(r) {

@@ -70,6 +70,7 @@ func (t *turn) stepTimers(st *StepState, note func(time.Time)) {
 		st.timers(note)
 	case st.Phase == StepDone && t.s.ring(st.Ring).Phase == RingSoaking:
 		st.timers(note)
+		return
 	default:
 		return
 	}
