@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"time"
 
 	"rollout/orchestrator"
@@ -28,6 +29,10 @@ type RehearseOptions struct {
 	// ApproveAfter is how long persons take to approve.
 	ApproveAfter time.Duration
 	Seed         uint64
+
+	// Stop, if set, is asked again and again: an error ends the rehearsal, and is
+	// what it returns.
+	Stop func() error
 }
 
 // Rehearsal is what came of a rollout that was rehearsed. Moments are counted
@@ -43,6 +48,7 @@ type Rehearsal struct {
 	Took       time.Duration
 	Rings      []RehearsedRing
 	Faults     []RehearsedFault
+	Struck     int // clusters that a fault struck, each once
 	Commits    int
 	RolledBack []RehearsedUndo
 }
@@ -80,7 +86,9 @@ func Rehearse(a *rings.Application, o RehearseOptions) (Rehearsal, error) {
 		return Rehearsal{}, err
 	}
 	r := newRehearsing(a, o, created)
-	r.play()
+	if err := r.play(); err != nil {
+		return Rehearsal{}, err
+	}
 	out := r.report()
 	out.Refusal = refusal
 	return out, nil
@@ -112,10 +120,13 @@ func (r *rehearsing) report() Rehearsal {
 		out.Rings = append(out.Rings, r.ring(ring))
 	}
 	r.meetOffline(s)
+	all := clusterSet{}
 	for _, f := range r.faults {
 		r.settle(f)
 		out.Faults = append(out.Faults, f.RehearsedFault)
+		maps.Copy(all, f.hit)
 	}
+	out.Struck = len(all)
 	for _, st := range s.Steps {
 		if st.Undo {
 			out.RolledBack = append(out.RolledBack, RehearsedUndo{st.Ring, st.Target.Service, st.To, st.Phase})
@@ -125,13 +136,22 @@ func (r *rehearsing) report() Rehearsal {
 }
 
 func (r *rehearsing) ring(s *orchestrator.RingState) RehearsedRing {
-	hits, soaked := r.struck[s.Name], s.SoakedAt
-	if soaked.IsZero() && s.Phase == orchestrator.RingDone {
-		soaked = s.FinishedAt
+	hits, converged, soaked := r.struck[s.Name], s.ConvergedAt, s.SoakedAt
+	if s.Phase == orchestrator.RingDone {
+		soaked = noted(soaked, s.FinishedAt)
+		converged = noted(converged, soaked)
 	}
-	return RehearsedRing{Name: s.Name, Policy: s.Policy, Phase: s.Phase, Start: r.moment(s.StartedAt), Converged: r.moment(s.ConvergedAt),
+	return RehearsedRing{Name: s.Name, Policy: s.Policy, Phase: s.Phase, Start: r.moment(s.StartedAt), Converged: r.moment(converged),
 		Soaked: r.moment(soaked), End: r.moment(s.FinishedAt), Clusters: len(r.Clusters[s.Name]),
 		Hit: len(hits.hit), Failed: len(hits.failed), Offline: len(hits.offline)}
+}
+
+// noted is the time, or the other one when it was not noted down.
+func noted(t, otherwise time.Time) time.Time {
+	if t.IsZero() {
+		return otherwise
+	}
+	return t
 }
 
 // moment is a time from the start; -1 when it has not come.

@@ -11,8 +11,8 @@ import (
 	"rollout/rings"
 )
 
-// before is what runs where no version is known.
-const before rings.Version = "before"
+// previous is what runs where no version is known.
+const previous rings.Version = "previous"
 
 // Sample is an application to try things with: web needs api, api needs db, and
 // three rings with a soak of an hour, each of which takes everything back when
@@ -112,7 +112,7 @@ func (r *rehearsing) repositories() {
 		}
 		at := map[rings.RingName]entry{}
 		for _, ring := range r.app.RingNames() {
-			v := before
+			v := previous
 			if known := s.Known[ring].Version; known != "" {
 				v = known
 			}

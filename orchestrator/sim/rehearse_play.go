@@ -83,19 +83,32 @@ func (r *rehearsing) fleet() {
 func around(d time.Duration) Delay { return Delay{d / 2, d + d/2} }
 
 // play lets time pass until the rollout has ended, waits for a person who would
-// have to decide, or has taken longer than it may.
-func (r *rehearsing) play() {
+// have to decide, or has taken longer than it may; and then for what arrives
+// all the same.
+func (r *rehearsing) play() error {
 	r.began = r.world.Now()
 	r.journal.Create(rehearsed, r.began, "rehearsal", r.created)
 	r.driver = &Driver{World: r.world, Journal: r.journal, Self: orchestrator.Driver{Name: "rehearsal", Host: "host", PID: 1}, Saved: r.saved}
 	r.journal.Changed = r.driver.Notice
 	r.driver.Drive(rehearsed)
-	until := r.began.Add(r.bound())
-	for !r.over() && r.world.Now().Before(until) && r.world.Step() {
+	if err := r.pass(r.began.Add(r.bound()), r.over); err != nil {
+		return err
 	}
 	r.ended = r.world.Now()
-	for arrived := r.ended.Add(arrival); r.world.Now().Before(arrived) && r.world.Step(); {
+	return r.pass(r.ended.Add(arrival), func() bool { return false })
+}
+
+// pass lets time pass until then, or until it is over.
+func (r *rehearsing) pass(until time.Time, over func() bool) error {
+	for !over() && r.world.Now().Before(until) && r.world.Step() {
+		if r.Stop == nil {
+			continue
+		}
+		if err := r.Stop(); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func (r *rehearsing) over() bool {

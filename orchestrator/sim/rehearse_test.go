@@ -66,7 +66,7 @@ func TestRehearse_badVersion(t *testing.T) {
 	if f.At < 15*time.Minute || f.At > 25*time.Minute || f.At > r.Took {
 		t.Errorf("stopped after %s of %s", f.At, r.Took)
 	}
-	want := []sim.RehearsedUndo{{"ring-1", "api", "before", orchestrator.StepDone}, {"ring-1", "db", "before", orchestrator.StepDone}}
+	want := []sim.RehearsedUndo{{"ring-1", "api", "previous", orchestrator.StepDone}, {"ring-1", "db", "previous", orchestrator.StepDone}}
 	if !reflect.DeepEqual(r.RolledBack, want) || r.Commits != 4 {
 		t.Errorf("%d commits, rolled back: %+v", r.Commits, r.RolledBack)
 	}
@@ -261,5 +261,32 @@ func TestClusterNames(t *testing.T) {
 		if sizes := [3]int{len(got["ring-1"]), len(got["ring-2"]), len(got["ring-3"])}; sizes != test.want {
 			t.Errorf("%d of %v: %v, want %v", test.n, test.there, sizes, test.want)
 		}
+	}
+}
+
+func TestRehearse_stopped(t *testing.T) {
+	a, o := sample(14)
+	steps := 0
+	o.Stop = func() error {
+		if steps++; steps == 100 {
+			return errors.ErrUnsupported
+		}
+		return nil
+	}
+	if _, err := sim.Rehearse(a, o); !errors.Is(err, errors.ErrUnsupported) || steps != 100 {
+		t.Errorf("%v after %d steps", err, steps)
+	}
+}
+
+func TestDistribute(t *testing.T) {
+	all := []sim.Rehearsal{
+		{Seed: 7, Phase: orchestrator.Succeeded, Took: 3 * time.Hour, Struck: 2},
+		{Seed: 8, Phase: orchestrator.RolledBack, Took: time.Hour, Struck: 9},
+		{Seed: 9, Phase: orchestrator.Succeeded, Took: 2 * time.Hour, Struck: 9},
+	}
+	want := sim.Distribution{Runs: 3, Ends: map[orchestrator.Phase]int{orchestrator.Succeeded: 2, orchestrator.RolledBack: 1},
+		Took: sim.Spread[time.Duration]{Median: 2 * time.Hour, Worst: 3 * time.Hour, Seed: 7}, Struck: sim.Spread[int]{Median: 9, Worst: 9, Seed: 8}}
+	if got := sim.Distribute(all); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
