@@ -277,7 +277,11 @@ func (sh *shadow) done(l *layout, n *node, ref orchestrator.Ref) error {
 	}
 	tip := commitNumber(stepOf(n.state, ref).Survey.Tip)
 	for i := at; i <= tip; i++ {
-		if n.world.repos[repo][i].files[s][r] != st.attempt {
+		c := n.world.repos[repo][i]
+		if c.files[s][r] != st.attempt && !c.ours {
+			return broken(12, "%s on %s is done, somebody else's %s was read and not noticed", ref.Service, ref.Ring, l.commits[repo][i])
+		}
+		if c.files[s][r] != st.attempt {
 			return broken(3, "%s on %s is done, the branch that was read says otherwise at %s", ref.Service, ref.Ring, l.commits[repo][i])
 		}
 	}
