@@ -30,7 +30,8 @@ var fleetEnv = []string{
 	"FLEET_AGENT_ELECTION_LEASE_DURATION=30s", "FLEET_AGENT_ELECTION_RETRY_PERIOD=10s", "FLEET_AGENT_ELECTION_RENEW_DEADLINE=25s",
 }
 
-// fleetControllers describes Fleet's three controllers. Their Deployments, which the chart makes, run nowhere.
+// fleetControllers describes Fleet's three controllers. Their Deployments, which the chart makes, run nowhere. Schedules are
+// on, which Fleet still calls an experiment.
 func (l *Lab) fleetControllers(s *state) []*process {
 	addr := func(name string) string { return fmt.Sprintf("127.0.0.1:%d", s.Ports[name]) }
 	fleet := func(part string, env []string, args ...string) *process {
@@ -39,7 +40,7 @@ func (l *Lab) fleetControllers(s *state) []*process {
 		return p
 	}
 	return []*process{
-		fleet("fleetcontroller", []string{"FLEET_HEALTHPROBE_BIND_ADDRESS=" + addr("health"), "KUBECONFIG=" + l.Kubeconfig()},
+		fleet("fleetcontroller", []string{"FLEET_HEALTHPROBE_BIND_ADDRESS=" + addr("health"), "KUBECONFIG=" + l.Kubeconfig(), "EXPERIMENTAL_SCHEDULES=true"},
 			"--leader-elect=false", "--disable-metrics"),
 		fleet("agentmanagement", nil,
 			"agentmanagement", "--kubeconfig", l.Kubeconfig(), "--namespace", systemNamespace, "--disable-bootstrap"),

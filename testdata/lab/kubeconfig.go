@@ -86,11 +86,24 @@ func (l *Lab) DownstreamImages(ctx context.Context, cluster, namespace string) (
 	return images, nil
 }
 
+// client returns the one client of a server: who asks often pays once for the connection and for learning what there is.
 func (l *Lab) client(server string) (client.WithWatch, error) {
+	if c, found := l.clients.Load(server); found {
+		return c.(client.WithWatch), nil
+	}
+	c, err := l.newClient(server)
+	if err == nil {
+		l.clients.Store(server, c)
+	}
+	return c, err
+}
+
+func (l *Lab) newClient(server string) (client.WithWatch, error) {
 	cfg, err := l.restConfig(server)
 	if err != nil {
 		return nil, err
 	}
+	cfg.QPS = -1 // it is shared
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return nil, err

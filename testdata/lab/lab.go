@@ -44,8 +44,9 @@ func Clusters(n int) []Cluster {
 // Lab is a running lab. Its methods may be called from several goroutines, and from several programs that opened the same
 // folder: what they share lies in the folder's state file.
 type Lab struct {
-	dir string
-	out io.Writer
+	dir     string
+	out     io.Writer
+	clients sync.Map // by server, a client.WithWatch
 
 	mu       sync.Mutex // of out
 	starting bool       // Up is at work: a part that ends is an error, and nobody's wish

@@ -32,7 +32,7 @@ func TestKillAtEveryBoundary(t *testing.T) {
 func TestKillAtEveryBoundaryOfARollback(t *testing.T) {
 	s := play(t, "bounds-back", 4)
 	s.setUp(pair...)
-	s.ok("ring", "update", s.app, "ring-1", "--on-failure", "rollback-ring", "--deadline", "20s")
+	s.ok("ring", "update", s.app, "ring-1", "--on-failure", "rollback-ring", "--deadline", "30s")
 	s.ok("plan", "set", s.app, "db=v2", "api=v2-bad")
 	if code := s.killEverywhere("create", s.app, "ring-1"); code != 6 {
 		t.Errorf("exit code %d, want 6", code)

@@ -24,7 +24,7 @@ func TestCheckFails(t *testing.T) {
 	s.awaits(time.Minute, "ring-1 soaks", func(r rollout) bool { return r.ring("ring-1") == "Soaking" })
 	s.says(s.ok("explain", s.app), "soaks: healthy for")
 	s.must(os.WriteFile(alarm, []byte("orders are lost\n"), 0o600))
-	if code := create.code(30 * time.Second); code != 6 {
+	if code := create.code(time.Minute); code != 6 {
 		t.Errorf("exit code %d, want 6", code)
 	}
 	s.says(s.ok("explain", s.app), `check "alarm" answered badly 1 times, 0 are allowed`)
@@ -76,7 +76,7 @@ func TestPrometheusWithoutData(t *testing.T) {
 	well := "0.002"
 	p.value.Store(&well)
 	s.ok("resume", s.app, "--reason", "Prometheus is back")
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.runs("v2", []service{{name: "db"}}, "c1", "c2", "c3", "c4")

@@ -29,7 +29,7 @@ func TestKill(t *testing.T) {
 		<-p.exited
 		p = s.begin("watch", s.app, "--no-background")
 	}
-	if code := p.code(4 * time.Minute); code != 0 {
+	if code := p.code(long); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	for _, repo := range []string{"db", "api"} {
@@ -63,7 +63,7 @@ func TestHandOver(t *testing.T) {
 				s.phase("db", "Converging", time.Minute)
 				s.must(p.Process.Signal(os.Interrupt))
 			}
-			if code := p.code(time.Minute); code != c.code {
+			if code := p.code(long); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
 			if !strings.Contains(p.out.String(), "background") {
@@ -133,7 +133,7 @@ func TestSecondStore(t *testing.T) {
 	create := s.begin("create", s.app, "ring-1")
 	s.phase("db", "Converging", time.Minute)
 	other.says(other.ends(4, "create", s.app, "ring-1"), "claims-1")
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if n := s.commits("db"); n != 1 {
@@ -153,7 +153,7 @@ func TestInterruptTwice(t *testing.T) {
 	s.phase("db", "Converging", time.Minute)
 	s.must(p.Process.Signal(os.Interrupt))
 	_ = p.Process.Signal(syscall.SIGTERM) // it may have ended by then
-	p.code(20 * time.Second)
+	p.code(time.Minute)
 	s.eventually(20*time.Second, "nobody drives it", func() bool { return strings.Contains(s.ok("list").stdout, "nobody") })
 	s.ok("watch", s.app, "--no-background")
 	if n := s.commits("db"); n != 1 {

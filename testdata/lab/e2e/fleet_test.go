@@ -159,9 +159,9 @@ func TestFleetWords(t *testing.T) {
 }
 
 // The values of a deployment lie in a Secret; while that does not hold what it
-// should, the agent waits, and so does the rollout.
+// should, the agent is told to wait.
 func TestFleetAwaitsValues(t *testing.T) {
-	s := play(t, "values", 1)
+	s := play(t, "values", 0)
 	s.setUp(service{name: "db"})
 	told := s.watchDeployments("db")
 	bd := s.bundleDeployment("c1", "db")
@@ -169,9 +169,8 @@ func TestFleetAwaitsValues(t *testing.T) {
 	s.must(err)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: bd.Name, Namespace: bd.Namespace}}
 	s.must(c.Patch(s.ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{"stringData": {"values": "{}"}}`))))
-	s.ok("plan", "set", s.app, "db=v2")
-	s.ok("create", s.app, "ring-1")
-	s.runs("v2", []service{{name: "db"}}, "c1", "c2")
+	s.deployed(s.byHand("db", "v1", "v2"), "db")
+	s.eventually(time.Minute, "db on c1 at v2", func() bool { return s.live("c1", "db") == "v2" })
 	told.sees("c1's agent waiting for its values", func(d *fleetv1.BundleDeployment) bool { return on(d, "c1") && d.Spec.WaitingForValues })
 }
 
@@ -227,7 +226,7 @@ func TestSoftFailure(t *testing.T) {
 		d.UID, d.ResourceVersion = "", ""
 		s.must(downstream.Delete(s.ctx, d))
 	}
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.runs("v2-stuck", []service{{name: "db"}}, "c1", "c2")
@@ -245,7 +244,7 @@ func TestDependsOn(t *testing.T) {
 		return strings.Contains(s.look("explain", s.app).stdout, "dependent bundle(s) are not ready")
 	})
 	s.imageByHand("c1", "db", "v1")
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.runs("v2", []service{{name: "api"}}, "c1", "c2")

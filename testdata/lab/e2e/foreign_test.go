@@ -20,7 +20,7 @@ func TestOthersPush(t *testing.T) {
 	first := s.commitFile("db", "README", "before\n")
 	s.eventually(30*time.Second, "our commit", func() bool { return s.commits("db") == 1 })
 	second := s.commitFile("db", "NOTES", "after\n")
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	for _, hash := range []string{first, second} {
@@ -40,7 +40,7 @@ func TestManualChangeMeanwhile(t *testing.T) {
 	create := s.begin("create", s.app, "ring-1")
 	s.phase("db", "Converging", time.Minute)
 	hash := s.byHand("db", "v2-slow", "v9")
-	if code := create.code(2 * time.Minute); code != 6 {
+	if code := create.code(long); code != 6 {
 		t.Errorf("exit code %d, want 6", code)
 	}
 	got := s.show()
@@ -114,7 +114,7 @@ func TestNonceByHand(t *testing.T) {
 	}
 	_, rest, _ := strings.Cut(after, "\n")
 	hash := s.commitFile("db", "deploy/fleet.yaml", before+"forceSyncGeneration: 4711\n"+rest)
-	if code := create.code(2 * time.Minute); code != 6 {
+	if code := create.code(long); code != 6 {
 		t.Errorf("exit code %d, want 6", code)
 	}
 	s.says(s.ok("explain", s.app), hash[:7], "4711")
@@ -130,7 +130,7 @@ func TestRewritten(t *testing.T) {
 	_, err := s.lab.Git(s.ctx, "rewritten-db", "update-ref", "refs/heads/main", "main~1")
 	s.must(err)
 	s.commitFile("db", "NOTES", "instead\n")
-	if code := create.code(2 * time.Minute); code != 6 {
+	if code := create.code(long); code != 6 {
 		t.Errorf("exit code %d, want 6", code)
 	}
 	s.says(s.ok("explain", s.app), "its history was rewritten")

@@ -19,7 +19,7 @@ func TestLieForeignContent(t *testing.T) {
 	s.eventually(time.Minute, "our commit", func() bool { return s.commits("db") == 1 })
 	time.Sleep(time.Second) // Fleet's job has begun and not cloned yet: there is no event for that
 	s.byHand("db", "v2", "v9")
-	if code := create.code(2 * time.Minute); code != 6 {
+	if code := create.code(long); code != 6 {
 		t.Errorf("exit code %d, want 6: what runs is not ours", code)
 	}
 	s.says(s.run("explain", s.app), "v9")
@@ -36,7 +36,7 @@ func TestLieRelabelled(t *testing.T) {
 	create := s.begin("create", s.app, "ring-2", "--override", "--reason", "ring-1 stays at v2")
 	s.phase("db", "Converging", time.Minute)
 	s.label("c1", s.ringLabel(), "ring-2")
-	if code := create.code(3 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	// Done means that c1, too, runs what ring-2 runs.

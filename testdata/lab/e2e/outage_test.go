@@ -36,7 +36,7 @@ func TestOutages(t *testing.T) {
 		}
 		s.must(own.Start(s.ctx, part))
 		stop := s.kubelet(own)
-		if code := create.code(5 * time.Minute); code != 0 {
+		if code := create.code(long); code != 0 {
 			t.Errorf("%s away: exit code %d\n%s", part, code, create.out.String())
 		}
 		stop()
@@ -58,7 +58,7 @@ func (s *scenario) clusterGoes(cluster string) {
 	c, err := s.lab.Client()
 	s.must(err)
 	s.must(c.Delete(s.ctx, s.object(&fleetv1.Cluster{}, cluster)))
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		s.Errorf("exit code %d", code)
 	}
 	s.runs("v5-slow", []service{{name: "db"}}, "c1")

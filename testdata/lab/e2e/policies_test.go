@@ -26,7 +26,7 @@ func TestUnplannedDependency(t *testing.T) {
 	for _, c := range []string{"c1", "c2"} {
 		s.imageByHand(c, "db", "v1")
 	}
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.runs("v2", pair[1:], "c1", "c2")
@@ -46,8 +46,8 @@ func TestUnplannedDependency(t *testing.T) {
 func TestMaxFailed(t *testing.T) {
 	s := play(t, "budget", 2)
 	s.setUp(service{name: "db"})
-	s.ok("ring", "update", s.app, "ring-1", "--deadline", "20s", "--max-failed", "1")
-	s.ok("ring", "update", s.app, "ring-2", "--deadline", "20s")
+	s.ok("ring", "update", s.app, "ring-1", "--deadline", "30s", "--max-failed", "1")
+	s.ok("ring", "update", s.app, "ring-2", "--deadline", "30s")
 	s.scaleByHand("c2", "db", 3)
 	s.scaleByHand("c4", "db", 3)
 	s.ok("plan", "set", s.app, "db=v2")
@@ -85,7 +85,7 @@ func TestSoakBeginsAgain(t *testing.T) {
 	s.imageByHand("c1", "db", "v1-slow")
 	s.eventually(time.Minute, "db on c1 is well again", func() bool { return s.live("c1", "db") == "v1-slow" })
 	well := time.Now()
-	if code := create.code(2 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if soaked := s.show().FinishedAt.Sub(well); soaked < soak {
@@ -103,7 +103,7 @@ func (s *scenario) takesTurns(maxUnavailable string) {
 // Under maxUnavailable: 1 the clusters take turns, and each has the whole
 // deadline from its own turn on: both together need longer.
 func TestMaxUnavailable(t *testing.T) {
-	const deadline = 30 * time.Second
+	const deadline = 35 * time.Second
 	s := play(t, "turns", 2)
 	s.setUp(service{name: "db"})
 	s.takesTurns("1")
@@ -125,7 +125,7 @@ func TestMaxUnavailable(t *testing.T) {
 			held = held || s.image(c, "db") == "v1" && bd.Status.Ready && s.commits("db") == 1 && bd.Labels["fleet.cattle.io/commit"] == s.head("db")
 		}
 	}
-	if code := create.code(0); code != 0 {
+	if code := create.code(time.Minute); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	st := s.show().step("ring-1", "db")

@@ -20,7 +20,7 @@ func TestRelabelOut(t *testing.T) {
 	})
 	s.label("c2", s.ringLabel(), "ring-2")
 	s.eventually(time.Minute, "db on c2 at ring-2's v1", func() bool { return s.image("c2", "db") == "v1" })
-	if code := create.code(3 * time.Minute); code != 0 {
+	if code := create.code(long); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	s.runs("v2-slow", []service{{name: "db"}}, "c1", "c2", "c3", "c4")
@@ -48,7 +48,7 @@ func TestRelabelIn(t *testing.T) {
 			create := s.begin("create", s.app, "ring-1")
 			s.phase("db", "Converging", time.Minute)
 			s.label("c3", s.ringLabel(), "ring-1")
-			if code := create.code(3 * time.Minute); code != 0 {
+			if code := create.code(long); code != 0 {
 				t.Fatalf("exit code %d", code)
 			}
 			s.images("db", map[string]string{"c1": "v2-slow", "c2": "v2-slow", "c4": "v1"})

@@ -32,7 +32,7 @@ func TestThreeRings(t *testing.T) {
 	s.says(s.ok("explain", s.app), "ring-1", "soaks: healthy for", "of 20s")
 	during := time.Now().UTC().Truncate(time.Second).Add(time.Second)
 	watched()
-	if code := create.code(2 * time.Minute); code != 8 {
+	if code := create.code(long); code != 8 {
 		t.Fatalf("exit code %d, want 8: a person must approve", code)
 	}
 	s.says(result{stdout: create.out.String()}, "waits for a person", "rollout approve rings-1")

@@ -55,7 +55,7 @@ func (s *scenario) deployed(hash, service string) {
 func TestRollbackRing(t *testing.T) {
 	s := play(t, "back-ring", 4)
 	s.setUp(pair...)
-	s.ok("ring", "update", s.app, "ring-1", "--on-failure", "rollback-ring", "--deadline", "15s")
+	s.ok("ring", "update", s.app, "ring-1", "--on-failure", "rollback-ring", "--deadline", "30s")
 	s.ok("plan", "set", s.app, "db=v2", "api=v2-bad")
 	s.says(s.ends(6, "create", s.app, "ring-1"), "rolled back", "api", "c1")
 	s.runs("v1", pair, "c1", "c2", "c3", "c4")
@@ -104,7 +104,7 @@ func TestRollbackAll(t *testing.T) {
 	s.setUp(service{name: "db"})
 	s.sickOn("ring-2")
 	for _, ring := range []string{"ring-1", "ring-2"} {
-		s.ok("ring", "update", s.app, ring, "--on-failure", "rollback", "--deadline", "15s")
+		s.ok("ring", "update", s.app, ring, "--on-failure", "rollback", "--deadline", "30s")
 	}
 	s.ok("plan", "set", s.app, "db=v2")
 	s.says(s.ends(6, "create", s.app, "ring-1", "ring-2"), "rolled back")
@@ -149,7 +149,7 @@ func TestRollbackIdentical(t *testing.T) {
 	create := s.begin("create", s.app, "ring-1")
 	s.eventually(time.Minute, "half an upgrade on c1", func() bool { return s.image("c1", "db") == "v2-stuck" })
 	before := s.bundleDeployment("c1", "db").Status.AppliedDeploymentID
-	if code := create.code(3 * time.Minute); code != 6 {
+	if code := create.code(long); code != 6 {
 		t.Errorf("exit code %d, want 6", code)
 	}
 	s.says(result{stdout: create.out.String()}, "rolled back", "immutable")
@@ -193,7 +193,7 @@ func TestRollbackByPerson(t *testing.T) {
 func TestRetryFailed(t *testing.T) {
 	s := play(t, "retry", 3)
 	s.setUp(pair...)
-	s.ok("ring", "update", s.app, "ring-1", "--deadline", "20s")
+	s.ok("ring", "update", s.app, "ring-1", "--deadline", "30s")
 	s.ok("plan", "set", s.app, "db=v2", "api=v2-refused")
 	s.ends(6, "create", s.app, "ring-1")
 	template, err := s.lab.ReadFile(s.ctx, "retry-api", "deploy/templates/deployment.yaml")

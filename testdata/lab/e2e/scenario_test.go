@@ -66,7 +66,7 @@ func play(t *testing.T, app string, waves int) *scenario {
 
 func playIn(t *testing.T, l *lab.Lab, app string, waves int) *scenario {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	s := &scenario{T: t, lab: l, ctx: ctx, app: app, store: filepath.Join(t.TempDir(), "rollout.db"), rings: twoRings, begun: time.Now(), waves: waves}
 	s.env = append(os.Environ(), "KUBECONFIG="+l.Kubeconfig(), "ROLLOUT_STORE="+s.store, "ROLLOUT_ACTOR=e2e@"+app,
 		"ROLLOUT_GIT_USERNAME="+lab.GitUser, "ROLLOUT_GIT_PASSWORD="+lab.GitPassword,
@@ -210,10 +210,14 @@ func (s *scenario) eventually(within time.Duration, what string, is func() bool)
 	s.eventuallyBy(100*time.Millisecond, within, what, is)
 }
 
+// patience is how much longer things may take than on a machine that has
+// nothing else to do.
+const patience = 4
+
 // eventuallyBy asks so often: what takes a process to ask, not too often.
 func (s *scenario) eventuallyBy(every, within time.Duration, what string, is func() bool) {
 	s.Helper()
-	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(every) {
+	for end := time.Now().Add(patience * within); time.Now().Before(end); time.Sleep(every) {
 		if is() {
 			return
 		}
@@ -306,6 +310,10 @@ func (s *scenario) begin(args ...string) *running {
 	})
 	return r
 }
+
+// long is how long a command may take at most that takes a minute or two when
+// it is alone.
+const long = 6 * time.Minute
 
 // code waits for the command's end.
 func (r *running) code(within time.Duration) int {

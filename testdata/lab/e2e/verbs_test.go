@@ -16,7 +16,7 @@ func TestPause(t *testing.T) {
 	create := s.begin("create", s.app, "ring-1", "--no-background")
 	s.phase("db", "Converging", time.Minute)
 	s.ok("pause", s.app, "--reason", "lunch")
-	if code := create.code(2 * time.Minute); code != 8 {
+	if code := create.code(long); code != 8 {
 		t.Errorf("exit code %d, want 8", code)
 	}
 	s.runs("v2-slow", pair[:1], "c1", "c2")
@@ -75,7 +75,7 @@ func TestCancel(t *testing.T) {
 	create := s.begin("create", s.app, "ring-1")
 	s.phase("api", "Converging", 2*time.Minute)
 	r := s.ok("cancel", s.app, "--reason", "wrong day")
-	if code := create.code(20 * time.Second); code != 7 {
+	if code := create.code(time.Minute); code != 7 {
 		t.Errorf("exit code %d, want 7", code)
 	}
 	s.says(r, "what was published stays", "db v1 -> v2", "api v1 -> v2-slow")
@@ -110,7 +110,7 @@ func TestHalt(t *testing.T) {
 	s.says(s.ends(4, "create", s.app, "ring-2", "--override", "--reason", "in a hurry"), "the pager rings", "hint:", "rollout unhalt")
 	s.ok("unhalt")
 	for _, create := range []*running{one, two} {
-		if code := create.code(2 * time.Minute); code != 0 {
+		if code := create.code(long); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 	}
