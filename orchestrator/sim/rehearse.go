@@ -98,6 +98,7 @@ func Rehearse(a *rings.Application, o RehearseOptions) (Rehearsal, error) {
 // said.
 func request(a *rings.Application, o RehearseOptions) (c orchestrator.Created, refusal string, err error) {
 	q := o.Request
+	q.Empty = nil
 	for _, name := range a.RingNames() {
 		if len(o.Clusters[name]) == 0 {
 			q.Empty = append(q.Empty, name)
@@ -116,6 +117,9 @@ func request(a *rings.Application, o RehearseOptions) (c orchestrator.Created, r
 func (r *rehearsing) report() Rehearsal {
 	s := r.last
 	out := Rehearsal{Seed: r.Seed, Plan: r.created.Plan, Phase: s.Phase, Reason: s.Explain(r.ended), Took: r.ended.Sub(r.began), Commits: r.commits()}
+	if s.Pause != nil {
+		out.Reason = s.Pause.Reason
+	}
 	for _, ring := range s.Rings {
 		out.Rings = append(out.Rings, r.ring(ring))
 	}

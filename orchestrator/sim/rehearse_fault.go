@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -191,11 +192,7 @@ func ringOf(s *orchestrator.State, name rings.RingName) *orchestrator.RingState 
 // gateOf is the gate that a failure of the ring stopped at, and its rule.
 func gateOf(why orchestrator.Failure, r *orchestrator.RingState) (FaultGate, string) {
 	p := r.Policy
-	converge := orchestrator.Duration(max(p.Converge, 0))
-	if p.Converge == 0 {
-		converge = orchestrator.Duration(rings.DefaultConverge)
-	}
-	budget := fmt.Sprintf("max failed %s", p.MaxFailed)
+	converge, budget := cmp.Or(p.Converge, rings.DefaultConverge), fmt.Sprintf("max failed %s", p.MaxFailed)
 	switch {
 	case why.Code == orchestrator.CodeCheck:
 		return FailsCheck, why.Words
@@ -203,10 +200,12 @@ func gateOf(why orchestrator.Failure, r *orchestrator.RingState) (FaultGate, str
 		return FailsOffline, fmt.Sprintf("max offline %s", p.MaxOffline)
 	case why.Code == orchestrator.CodeOffline:
 		return FailsOffline, "on offline fail, " + budget
+	case !r.ConvergedAt.IsZero() && p.Soak == 0:
+		return FailsSoak, "healthy until it is done, " + budget
 	case !r.ConvergedAt.IsZero():
 		return FailsSoak, fmt.Sprintf("soak %s, %s", orchestrator.Duration(p.Soak), budget)
 	case why.Code == orchestrator.CodeNotReady:
-		return FailsDeadline, fmt.Sprintf("deadline %s, %s", converge, budget)
+		return FailsDeadline, fmt.Sprintf("deadline %s, %s", orchestrator.Duration(converge), budget)
 	}
 	return FailsBudget, budget
 }
