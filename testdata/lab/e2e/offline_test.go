@@ -98,10 +98,11 @@ func (s *scenario) heldBack(version, words string, hold func(string) (release fu
 		why = s.look("explain", s.app).stdout
 		return strings.Contains(why, words)
 	})
-	bd := s.bundleDeployment("c5", "db")
-	if bd.Labels[commitLabel] != s.head("db") || !bd.Status.Ready || s.image("c5", "db") != old {
-		s.Errorf("c5 is at commit %s, ready %t, and runs %s, was %s", bd.Labels[commitLabel], bd.Status.Ready, s.image("c5", "db"), old)
-	}
+	head := s.head("db")
+	s.steadily(3*time.Second, "c5 is ready under the new label with the old content", func() bool {
+		bd := s.bundleDeployment("c5", "db")
+		return bd.Labels[commitLabel] == head && bd.Status.Ready && s.image("c5", "db") == old
+	})
 	release()
 	if code := create.code(long); code != 0 {
 		s.Errorf("%s: exit code %d", words, code)
