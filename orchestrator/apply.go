@@ -87,8 +87,7 @@ func (s *State) apply(e Event) {
 	case StepStarted:
 		s.step(b.Ref).started(e.At)
 	case StepHeld:
-		st := s.step(b.Ref)
-		st.Phase, st.Survey, st.StartedAt = StepWaiting, nil, time.Time{}
+		s.step(b.Ref).held()
 	case AttemptDecided:
 		s.step(b.Ref).decided(b.Attempt, e.At)
 	case Published:
@@ -129,6 +128,7 @@ func (s *State) applyRing(e Event) {
 		s.Current, r.Phase, r.StartedAt = b.Ring, RingRunning, e.At
 	case RingCounted:
 		s.ring(b.Ring).Counted = b.Clusters
+		s.placeAll()
 	case RingConverged:
 		r := s.ring(b.Ring)
 		r.Phase, r.ConvergedAt, r.TimedFrom, r.SoakedAt, r.Checks = RingSoaking, e.At, e.At, time.Time{}, nil
@@ -151,6 +151,13 @@ func (s *State) applyRing(e Event) {
 	}
 }
 
+// placeAll is place for all steps.
+func (s *State) placeAll() {
+	for _, st := range s.Steps {
+		s.place(st)
+	}
+}
+
 // step returns the step, or nil.
 func (s *State) step(r Ref) *StepState {
 	for _, st := range s.Steps {
@@ -170,6 +177,9 @@ func (s *State) observed(f Fact, at time.Time) {
 	for _, st := range s.Steps {
 		if s.hears(st, f.Service) {
 			st.observed(f, at)
+			if f.Members != nil {
+				s.place(st)
+			}
 		}
 	}
 }
@@ -210,6 +220,7 @@ func (s *State) answered(o Outcome) {
 	default:
 		for i, ref := range a.steps() {
 			s.step(ref).answered(a, a.Items[i], o)
+			s.place(s.step(ref))
 		}
 	}
 }
@@ -240,6 +251,7 @@ func (s *State) commanded(c Command) {
 		s.Cancel = &Word{By: c.By, Reason: c.Reason, At: c.At}
 	case c.Kind == CommandSkip:
 		s.skip(c)
+		s.placeAll()
 	}
 }
 

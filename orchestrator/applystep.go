@@ -61,10 +61,25 @@ func (st *StepState) answered(a Action, item Item, o Outcome) {
 		return
 	}
 	st.Tries, st.Doubt, st.Words, st.Hint = 0, false, "", ""
-	for i := range o.Surveys {
-		if o.Surveys[i].Service == item.Service {
-			st.surveyed(&o.Surveys[i], a.AskedAt, item.Labels)
-		}
+	if v := o.survey(item.Service); v != nil {
+		st.surveyed(v, a.AskedAt, item.Labels)
+		st.foundLate(v)
+	}
+}
+
+// foundLate notes that the attempt of a step that has failed already is on the
+// branch all the same: what takes back must know.
+func (st *StepState) foundLate(v *Survey) {
+	if st.Phase.Ended() && st.Attempt.Ours && st.Attempt.Commit == "" && v.Commit != "" && v.Nonce == st.Attempt.Nonce {
+		st.Attempt.Commit = v.Commit
+		st.noteChange()
+	}
+}
+
+// noteChange remembers what the first attempt that changed the version changed.
+func (st *StepState) noteChange() {
+	if st.Attempt.Ours && !st.Changed && st.Attempt.From != st.Attempt.Version {
+		st.Changed, st.Was = true, st.Attempt.From
 	}
 }
 
@@ -128,15 +143,21 @@ func (st *StepState) jumped(at time.Time) {
 func (st *StepState) reset() {
 	st.Phase, st.Failure, st.Reason, st.FinishedAt = StepWaiting, nil, "", time.Time{}
 	st.StartedAt, st.PublishedAt, st.TakenUpAt, st.ReadySince, st.MovedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	st.Survey, st.Nudge, st.Tries, st.Words, st.Hint = nil, NudgeNone, 0, "", ""
+	st.Survey, st.Unplaced = nil, false
+	st.Nudge, st.Tries, st.Words, st.Hint = NudgeNone, 0, "", ""
 	st.Counts, st.Suspicions, st.Trials = nil, nil, nil
 	for _, c := range st.Clusters {
 		*c = ClusterState{Phase: ClusterWaiting, Since: c.Since, Seen: c.Seen, Heard: c.Heard, HeardAt: c.HeardAt}
 	}
 }
 
+// held makes the step wait again before it has published anything.
+func (st *StepState) held() {
+	st.Phase, st.Survey, st.Unplaced, st.StartedAt = StepWaiting, nil, false, time.Time{}
+}
+
 func (st *StepState) started(at time.Time) {
-	st.Phase, st.Survey = StepSurveying, nil
+	st.Phase, st.Survey, st.Unplaced = StepSurveying, nil, false
 	if st.StartedAt.IsZero() {
 		st.StartedAt = at
 	}
@@ -152,9 +173,7 @@ func (st *StepState) decided(a Attempt, at time.Time) {
 
 func (st *StepState) published(commit string, at time.Time) {
 	st.Attempt.Commit, st.Phase, st.PublishedAt = commit, StepConverging, at
-	if st.Attempt.Ours && !st.Changed && st.Attempt.From != st.Attempt.Version {
-		st.Changed, st.Was = true, st.Attempt.From
-	}
+	st.noteChange()
 }
 
 func (st *StepState) turned(t ClusterTurned, at time.Time) {

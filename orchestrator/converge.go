@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"rollout/rings"
 )
 
 // converge moves a step whose commit is on the branch: first what ends it
@@ -122,7 +120,7 @@ func (t *turn) targeting(st *StepState) (Failure, bool) {
 
 // emptied: all clusters left while the step ran. Empty is never success.
 func (t *turn) emptied(st *StepState) (Failure, bool) {
-	if len(st.Counts) > 0 || t.s.unplacedMember(st) {
+	if len(st.Counts) > 0 || st.Unplaced {
 		return Failure{}, false
 	}
 	return Failure{Code: CodeTargets, Words: fmt.Sprintf("no cluster of %s is left that runs it", st.Ring)}, true
@@ -155,7 +153,7 @@ func (t *turn) deadline(st *StepState) time.Time {
 		return later(st.ReadySince, t.s.DrivenAt).Add(st.uptake())
 	case st.TakenUpAt.IsZero():
 		return st.PublishedAt.Add(st.uptake())
-	case len(st.Counts) == 0 || t.s.unplacedMember(st) && st.waiting() == 0:
+	case len(st.Counts) == 0 || st.Unplaced && st.waiting() == 0:
 		return later(st.heldBy(), t.s.DrivenAt.Add(st.uptake()))
 	}
 	return time.Time{}
@@ -199,7 +197,7 @@ func (st *StepState) expected() int {
 // the branch was read after that and still says what we wrote.
 func (s *State) converged(st *StepState) bool {
 	looked := st.Observed || !st.SurveyedAt.Before(st.ReadySince) && st.Survey.Commit != ""
-	return !st.ReadySince.IsZero() && looked && !s.unplacedMember(st)
+	return !st.ReadySince.IsZero() && looked && !st.Unplaced
 }
 
 func (st *StepState) doneReason() string {
@@ -217,7 +215,7 @@ func (t *turn) wantsLook(st *StepState) (string, bool) {
 	switch {
 	case !st.Observed && !st.ReadySince.IsZero() && st.SurveyedAt.Before(st.ReadySince):
 		return "all clusters are ready: does the branch still say so?", true
-	case (t.all[st] || st.Tries > 0) && t.s.unplacedMember(st):
+	case (t.all[st] || st.Tries > 0) && st.Unplaced:
 		return "a cluster joined: is the service deployed there?", true
 	case st.Observed:
 		return "", false
@@ -227,14 +225,6 @@ func (t *turn) wantsLook(st *StepState) (string, bool) {
 		return "Fleet shows a commit that is not known", true
 	}
 	return "", false
-}
-
-// unplacedMember reports whether a member of the ring is unknown to the survey.
-func (s *State) unplacedMember(st *StepState) bool {
-	return slices.ContainsFunc(st.Members, func(name rings.ClusterName) bool {
-		_, known := s.expects(st, name)
-		return !known
-	})
 }
 
 // unplacedCommit reports whether Fleet's objects show a commit that came after

@@ -199,6 +199,15 @@ func (s *State) expects(st *StepState, name rings.ClusterName) (expected, known 
 	return false, excluded
 }
 
+// place looks again whether the survey knows all members that count. It is
+// called when the members, the survey, or who is left out have changed.
+func (s *State) place(st *StepState) {
+	st.Unplaced = slices.ContainsFunc(st.Members, func(name rings.ClusterName) bool {
+		_, known := s.expects(st, name)
+		return !known
+	})
+}
+
 // leftOut says why a cluster of the ring does not count, if a person or the
 // ring's policy leaves it out.
 func (s *State) leftOut(st *StepState, name rings.ClusterName) (why string, out bool) {

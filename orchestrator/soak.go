@@ -94,7 +94,7 @@ func (s *State) soaking(r *RingState) []*StepState {
 func (s *State) healthySince(r *RingState) time.Time {
 	since := r.SoakFrom
 	for _, st := range s.soaking(r) {
-		if !st.Synced || st.ReadySince.IsZero() || s.unplacedMember(st) {
+		if !st.Synced || st.ReadySince.IsZero() || st.Unplaced {
 			return time.Time{}
 		}
 		since = later(since, st.ReadySince)

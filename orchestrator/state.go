@@ -237,7 +237,10 @@ type StepState struct {
 	BundleErrorSince time.Time `json:"bundleErrorSince,omitzero"`
 	Synced           bool      `json:"synced,omitempty"`
 
-	Members  []rings.ClusterName                 `json:"members,omitempty"`
+	Members []rings.ClusterName `json:"members,omitempty"`
+	// Unplaced: a member is unknown to the survey. It is kept, and not asked of
+	// all members in every turn.
+	Unplaced bool                                `json:"unplaced,omitempty"`
 	Clusters map[rings.ClusterName]*ClusterState `json:"clusters,omitempty"`
 	Counts   map[ClusterPhase]int                `json:"counts,omitempty"` // of the expected clusters
 	// Suspicions are the clusters whose Suspect runs, oldest first, until it
