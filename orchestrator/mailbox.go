@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"sync"
 
 	"rollout/rings"
@@ -65,8 +66,12 @@ func (m *mailbox) put(id ID, write func(*letters)) {
 	}
 }
 
-func (m *mailbox) facts(id ID, facts []Fact) {
+// facts hands facts over that a watch has sent, unless the watch was ended.
+func (m *mailbox) facts(watch context.Context, id ID, facts []Fact) {
 	m.put(id, func(l *letters) {
+		if watch.Err() != nil {
+			return
+		}
 		for _, f := range facts {
 			if i, ok := l.slots[slotOf(f)]; ok && !f.Synced {
 				l.input.Facts[i] = f
@@ -76,6 +81,11 @@ func (m *mailbox) facts(id ID, facts []Fact) {
 			l.input.Facts = append(l.input.Facts, f)
 		}
 	})
+}
+
+// begin throws away what came in for an earlier tenure of the rollout.
+func (m *mailbox) begin(id ID) {
+	m.put(id, func(l *letters) { *l = letters{input: Input{Taken: true}, slots: map[slot]int{}} })
 }
 
 func (m *mailbox) outcome(id ID, o Outcome) {

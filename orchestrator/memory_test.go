@@ -171,7 +171,7 @@ func (m *memory) Append(_ context.Context, batches []orchestrator.Batch) error {
 		for _, b := range batches {
 			for i, e := range b.Events {
 				if want := uint64(len(m.journals[b.Lease.Rollout]) + 1 + i); e.Seq != want {
-					return fmt.Errorf("event %d does not follow", e.Seq)
+					return fmt.Errorf("event %d: %w", e.Seq, orchestrator.ErrOutOfOrder)
 				}
 			}
 		}

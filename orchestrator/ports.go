@@ -30,8 +30,9 @@ type Store interface {
 	// Append writes the batches in one transaction, all or none, and they are
 	// on disk when it returns. A batch whose lease's epoch is not the present
 	// one makes it a [FencedError]; one whose events do not follow the last
-	// stored one is an error too. The store reads a batch's State only until
-	// it returns.
+	// stored one, ErrOutOfOrder. After any other error it may have taken effect
+	// all the same, and is safe to repeat. The store reads a batch's State only
+	// until it returns.
 	Append(ctx context.Context, batches []Batch) error
 	// Commands returns the commands that no batch has consumed, oldest first.
 	Commands(ctx context.Context, id ID) ([]Command, error)
@@ -80,6 +81,9 @@ var (
 	ErrClaimLost = errors.New("the claim is not held")
 	// ErrFenced is wrapped by [FencedError].
 	ErrFenced = errors.New("the lease was taken over")
+	// ErrOutOfOrder is wrapped when events to append do not follow the last one
+	// of the journal. Nothing of the Append was written.
+	ErrOutOfOrder = errors.New("events out of order")
 )
 
 // LeasedError says who drives the rollout.

@@ -127,14 +127,20 @@ func (r *Runner) takeUp(ctx context.Context, id ID) error {
 	if err != nil {
 		return errors.Join(err, r.Store.Release(ctx, lease))
 	}
-	d := &driven{state: state, lease: lease, begun: map[string]bool{}, unread: true}
-	d.ctx, d.stop = context.WithCancel(ctx)
-	r.driven[id] = d
-	d.blind, d.blinded = func() {}, make(chan struct{})
-	close(d.blinded)
-	r.mail.put(id, func(l *letters) { l.input.Taken = true })
-	r.watch(d)
+	unwatched := make(chan struct{})
+	close(unwatched)
+	r.drive(ctx, state, lease, unwatched)
 	return nil
+}
+
+// drive begins to drive a rollout from the state on. It is watched once
+// unwatched is closed.
+func (r *Runner) drive(ctx context.Context, s *State, lease Lease, unwatched chan struct{}) {
+	d := &driven{state: s, lease: lease, begun: map[string]bool{}, unread: true, blind: func() {}, blinded: unwatched}
+	d.ctx, d.stop = context.WithCancel(ctx)
+	r.driven[s.ID] = d
+	r.mail.begin(s.ID)
+	r.watch(d)
 }
 
 // watch sends the facts about a rollout's ring under way to the mailbox, until
@@ -156,7 +162,7 @@ func (r *Runner) watch(d *driven) {
 	r.workers.Go(func() {
 		defer close(after)
 		<-before // two watches of a large fleet would hold it twice
-		err := r.Fleet.Watch(ctx, w, func(facts []Fact) { r.mail.facts(id, facts) })
+		err := r.Fleet.Watch(ctx, w, func(facts []Fact) { r.mail.facts(ctx, id, facts) })
 		if err != nil && ctx.Err() == nil {
 			r.mail.failed(id, fmt.Errorf("watch Fleet for rollout %q: %w", id, err))
 		}
@@ -385,6 +391,10 @@ func (r *Runner) save(ctx context.Context) error {
 	case errors.As(err, &fenced):
 		r.fenced(fenced)
 		return r.save(ctx)
+	case errors.Is(err, ErrOutOfOrder):
+		err = r.driveAnew(ctx)
+	}
+	switch {
 	case err != nil && r.expired():
 		return fmt.Errorf("write the journal: %w", err)
 	case err != nil:
@@ -395,6 +405,28 @@ func (r *Runner) save(ctx context.Context) error {
 	r.unsaved = nil
 	for _, b := range saved {
 		r.saved(b)
+	}
+	return nil
+}
+
+// driveAnew drives what is unsaved from what the journal has, as a new driver
+// would: an append that was reported as failed has taken effect, so what is in
+// memory is not what is on disk.
+func (r *Runner) driveAnew(ctx context.Context) error {
+	for len(r.unsaved) > 0 {
+		b := r.unsaved[0]
+		s, err := r.Store.Rollout(ctx, b.Lease.Rollout)
+		if err != nil {
+			return err
+		}
+		r.Log.Warn("the journal has other events than expected, reading it again", "rollout", s.ID, "event", s.Version)
+		if r.Notify != nil && s.Version == b.State.Version {
+			r.Notify(s, b.Events)
+		}
+		d := r.driven[s.ID]
+		d.stop()
+		r.drive(ctx, s, d.lease, d.blinded)
+		r.unsaved = r.unsaved[1:]
 	}
 	return nil
 }

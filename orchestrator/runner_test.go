@@ -276,6 +276,65 @@ func TestRunner_Drive_storeFailsForGood(t *testing.T) {
 	})
 }
 
+// An append that took effect is reported as failed, each in turn, and with
+// more trouble behind it: the driver goes on from what is on disk, and repeats
+// nothing that can be seen.
+func TestRunner_Drive_appendHides(t *testing.T) {
+	for _, then := range []int{0, 3} {
+		for n := 1; ; n++ {
+			reached := false
+			t.Run(fmt.Sprintf("append=%d,then=%d", n, then), func(t *testing.T) {
+				inBubble(t, func(t *testing.T, x *fixture) { reached = hideAppend(t, x, n, then) })
+			})
+			if !reached || t.Failed() {
+				break
+			}
+		}
+	}
+}
+
+// hideAppend hides that the nth append took effect, fails as many more as then
+// says, and reports whether it came to that.
+func hideAppend(t *testing.T, x *fixture, n, then int) bool {
+	appends, broken := 0, errors.New("input/output error")
+	x.store.fail = func(write string) (error, error) {
+		if write != "append" {
+			return nil, nil
+		}
+		appends++
+		switch {
+		case appends == n:
+			return nil, broken
+		case appends > n && appends <= n+then:
+			return broken, nil
+		}
+		return nil, nil
+	}
+	r, told := x.runner("one"), map[uint64]int{}
+	r.Notify = func(_ *orchestrator.State, events []orchestrator.Event) {
+		for _, e := range events {
+			told[e.Seq]++
+		}
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+	defer stop()
+	if err := r.Drive(ctx, orchestrator.UntilEnded, shop1); err != nil {
+		t.Fatal(err)
+	}
+	x.succeeded()
+	for _, e := range x.store.journals[shop1][1:] {
+		if told[e.Seq] != 1 {
+			t.Errorf("told %d times of event %d", told[e.Seq], e.Seq)
+		}
+	}
+	for repo, n := range x.ports.most {
+		if repo != "" && n > 1 {
+			t.Errorf("%d actions at a time in repository %s", n, repo)
+		}
+	}
+	return appends > n
+}
+
 func TestRunner_Drive_fleetCannotBeWatched(t *testing.T) {
 	inBubble(t, func(t *testing.T, x *fixture) {
 		x.ports.watched = errors.New("bundledeployments are forbidden")

@@ -11,10 +11,6 @@ import (
 	"rollout/rings"
 )
 
-// ErrOutOfOrder is wrapped when events to append do not follow the last one of
-// the journal. Nothing of the Append was written.
-var ErrOutOfOrder = errors.New("events out of order")
-
 // batch is a batch with its events encoded.
 type batch struct {
 	orchestrator.Batch
@@ -38,7 +34,7 @@ func (db *DB) Append(ctx context.Context, batches []orchestrator.Batch) error {
 func encodeBatch(b orchestrator.Batch) (batch, error) {
 	for _, e := range b.Events {
 		if e.Rollout != b.Lease.Rollout {
-			return batch{}, fmt.Errorf("rollout %q: event %d of rollout %q: %w", b.Lease.Rollout, e.Seq, e.Rollout, ErrOutOfOrder)
+			return batch{}, fmt.Errorf("rollout %q: event %d of rollout %q: %w", b.Lease.Rollout, e.Seq, e.Rollout, orchestrator.ErrOutOfOrder)
 		}
 	}
 	chunks, err := encodeChunks(b.Events)
@@ -95,7 +91,7 @@ func (a *appender) check(batches []batch) error {
 		}
 		for _, e := range b.Events {
 			if last[id]++; e.Seq != last[id] {
-				return fmt.Errorf("rollout %q: event %d after %d: %w", id, e.Seq, last[id]-1, ErrOutOfOrder)
+				return fmt.Errorf("rollout %q: event %d after %d: %w", id, e.Seq, last[id]-1, orchestrator.ErrOutOfOrder)
 			}
 		}
 	}

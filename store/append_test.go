@@ -52,7 +52,7 @@ func TestAppendTogether(t *testing.T) {
 	}
 	appendAll(t, db, good.Batch(lease, orchestrator.Warned{Words: "still here"}))
 	wantIs(t, db.Append(t.Context(), []orchestrator.Batch{{Lease: lease,
-		Events: []orchestrator.Event{{Rollout: "shop-2", Seq: 4, Body: orchestrator.Started{}}}}}), store.ErrOutOfOrder)
+		Events: []orchestrator.Event{{Rollout: "shop-2", Seq: 4, Body: orchestrator.Started{}}}}}), orchestrator.ErrOutOfOrder)
 }
 
 // TestAppendWithoutState lets the store fold what it needs by itself.

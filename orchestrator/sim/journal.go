@@ -291,7 +291,7 @@ func (m *Memory) Append(_ context.Context, batches []orchestrator.Batch) error {
 		}
 		for i, e := range b.Events {
 			if want := uint64(len(r.events) + 1 + i); e.Seq != want {
-				return fmt.Errorf("rollout %q: event %d comes where %d is next", b.Lease.Rollout, e.Seq, want)
+				return fmt.Errorf("rollout %q: event %d comes where %d is next: %w", b.Lease.Rollout, e.Seq, want, orchestrator.ErrOutOfOrder)
 			}
 		}
 		for _, e := range b.Events {

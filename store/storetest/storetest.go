@@ -147,8 +147,8 @@ func testOutOfOrder(t *testing.T, s Subject) {
 	again := orchestrator.Event{Rollout: tape.ID, Seq: 1, At: Start, Body: orchestrator.Started{}}
 	for _, e := range []orchestrator.Event{gap, again} {
 		err := s.Append(t.Context(), []orchestrator.Batch{{Lease: lease, Events: []orchestrator.Event{e}, State: tape.State}})
-		if err == nil {
-			t.Errorf("event %d after 1 was accepted", e.Seq)
+		if !errors.Is(err, orchestrator.ErrOutOfOrder) {
+			t.Errorf("event %d after 1: got %v, want ErrOutOfOrder", e.Seq, err)
 		}
 	}
 	equal(t, s, tape.State)
