@@ -72,6 +72,9 @@ func playIn(t *testing.T, l *lab.Lab, app string, waves int) *scenario {
 		"ROLLOUT_GIT_USERNAME="+lab.GitUser, "ROLLOUT_GIT_PASSWORD="+lab.GitPassword,
 		"XDG_CACHE_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(), "CI=")
 	t.Cleanup(func() {
+		if t.Failed() {
+			s.dump()
+		}
 		cancel()
 		note(t, waves, time.Since(s.begun))
 	})
