@@ -60,6 +60,7 @@ func (r *jobs) run(ctx context.Context) error {
 	factory := informers.NewSharedInformerFactory(r.clients, 0)
 	_, err := factory.Batch().V1().Jobs().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { r.added(ctx, obj.(*batchv1.Job)) },
+		UpdateFunc: func(old, obj any) { r.replaced(ctx, old.(*batchv1.Job), obj.(*batchv1.Job)) },
 		DeleteFunc: r.deleted,
 	})
 	if err != nil {
@@ -85,6 +86,15 @@ func (r *jobs) added(ctx context.Context, job *batchv1.Job) {
 		defer r.forget(job.UID)
 		r.one(ctx, job)
 	})
+}
+
+// replaced tells a Job of the same name from the one that it follows: a watch that began anew has seen neither the end of
+// the one nor the beginning of the other.
+func (r *jobs) replaced(ctx context.Context, old, job *batchv1.Job) {
+	if old.UID != job.UID {
+		r.deleted(old)
+		r.added(ctx, job)
+	}
 }
 
 // deleted ends what runs for a Job that somebody deleted.

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -13,8 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// report writes to the cluster how a Job ended, and tries again until the API server takes it or the Job is gone. The pod
-// of a failed Job comes first: Fleet takes its words from there, as soon as it sees the Job failed.
+// report writes to the cluster how a Job ended, and tries again until the API server takes it or the Job is gone, also when
+// there is another one of its name. The pod of a failed Job comes first: Fleet takes its words from there, as soon as it sees
+// the Job failed.
 func (r *jobs) report(ctx context.Context, job *batchv1.Job, end outcome) error {
 	if end.failed {
 		pod := failedPod(job, end)
@@ -22,22 +24,28 @@ func (r *jobs) report(ctx context.Context, job *batchv1.Job, end outcome) error 
 			return err
 		}
 	}
-	patch, err := json.Marshal(map[string]any{"status": jobStatus(end, time.Now())})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": job.UID}, "status": jobStatus(end, time.Now())})
 	if err != nil {
 		return err
 	}
 	return r.retry(ctx, func() error {
 		_, err := r.clients.BatchV1().Jobs(job.Namespace).Patch(ctx, job.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		if apierrors.IsConflict(err) {
+			return errReplaced
+		}
 		return err
 	})
 }
+
+// errReplaced says that there is another Job of the name now.
+var errReplaced = errors.New("replaced by another Job")
 
 // retry calls do until it succeeds or is told that it cannot.
 func (r *jobs) retry(ctx context.Context, do func() error) error {
 	var last error
 	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(context.Context) (bool, error) {
 		last = do()
-		if apierrors.IsInvalid(last) || apierrors.IsNotFound(last) {
+		if apierrors.IsInvalid(last) || apierrors.IsNotFound(last) || errors.Is(last, errReplaced) {
 			return false, last
 		}
 		return last == nil, nil
