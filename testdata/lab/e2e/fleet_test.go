@@ -49,8 +49,10 @@ func TestFleetCommits(t *testing.T) {
 	}
 
 	releases := map[string]string{"c1": s.release("c1", "db"), "c3": s.release("c3", "db")}
+	s.must(s.lab.SetGitFault(s.ctx, "commits-db", lab.GitFault{Only: lab.Fetch, Hang: true})) // nobody looks in between
 	skipped := s.commitFile("db", "deploy/NOTES", "one\n")
 	content := s.commitFile("db", "deploy/NOTES", "two\n")
+	s.must(s.lab.SetGitFault(s.ctx, "commits-db", lab.GitFault{}))
 	s.deployed(content, "db")
 	for c, was := range releases {
 		if got := s.release(c, "db"); got == was {

@@ -37,10 +37,11 @@ func (s *scenario) stuckUpgrades(service string) {
 	s.deployed(hash, service)
 }
 
-// deployed waits until Fleet has deployed what the commit says to all of the
-// scenario's clusters.
+// deployed tells Fleet of the commit, as a webhook would, and waits until it has
+// deployed what the commit says to all of the scenario's clusters.
 func (s *scenario) deployed(hash, service string) {
 	s.Helper()
+	s.hint(s.app+"-"+service, hash)
 	for _, c := range s.clusters() {
 		s.eventually(2*time.Minute, service+" on "+c+" at commit "+hash, func() bool {
 			bd := s.bundleDeployment(c, service)
