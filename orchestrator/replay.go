@@ -3,6 +3,8 @@ package orchestrator
 import (
 	"fmt"
 	"slices"
+
+	"rollout/rings"
 )
 
 // Replayed is what came of running the engine again over a journal.
@@ -83,7 +85,7 @@ func recorded(s *State, turn []Event) (Input, string) {
 			in.Jumped = true
 		case Halted:
 			if b.Halt != nil || s.Halt.Stands(in.Now) { // else it ran out by itself
-				in.Halt = &b
+				in.Barriers = &rings.Barriers{Halt: b.Halt}
 			}
 		case Answered:
 			in.Outcomes = append(in.Outcomes, b.Outcome)

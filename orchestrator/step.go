@@ -24,8 +24,9 @@ type Input struct {
 	// Jumped: the wall clock moved by itself since the last input. That it went
 	// back to before the last event is noticed without being told.
 	Jumped bool
-	// Halt is what the store says of a halt; nil when it was not asked.
-	Halt     *Halted
+	// Barriers are what the store says lets nothing new start; nil when it was
+	// not asked.
+	Barriers *rings.Barriers
 	Commands []Command
 	Outcomes []Outcome
 	Facts    []Fact
@@ -126,8 +127,8 @@ func (t *turn) take(in Input) {
 		t.emit(ClockJumped{})
 		t.judgeAll()
 	}
-	if in.Halt != nil && t.newHalt(in.Halt.Halt) {
-		t.emit(*in.Halt)
+	if in.Barriers != nil && t.newHalt(in.Barriers.Halt) {
+		t.emit(Halted{in.Barriers.Halt})
 	}
 	for _, c := range in.Commands {
 		t.command(c)

@@ -132,14 +132,14 @@ func (y *story) person(verb string, args []string) {
 		y.p.jumped = true
 		return
 	case "unhalt":
-		y.p.halt = &orchestrator.Halted{}
+		y.p.barriers = &rings.Barriers{}
 		return
 	case "halt":
 		h := &rings.Halt{By: "bob", Reason: "the network is being mended", At: y.w.now}
 		if d, err := time.ParseDuration(strings.Join(args, "")); err == nil {
 			h.Until = y.w.now.Add(d)
 		}
-		y.p.halt = &orchestrator.Halted{Halt: h}
+		y.p.barriers = &rings.Barriers{Halt: h}
 		return
 	case "approve":
 		c.Ring, c.Gate, _ = y.p.s.Awaiting()

@@ -53,7 +53,9 @@ func (b Barriers) On(ring RingName, service ServiceName, clusters []ClusterName)
 // anew and the next time that it closes are others.
 func (b Barriers) Without(over Barriers) Barriers {
 	return Barriers{Halt: b.Halt,
-		Locks:  keep(b.Locks, func(l Lock) bool { return !slices.ContainsFunc(over.Locks, func(o Lock) bool { return o.Same(l) && o.At.Equal(l.At) }) }),
+		Locks: keep(b.Locks, func(l Lock) bool {
+			return !slices.ContainsFunc(over.Locks, func(o Lock) bool { return o.Same(l) && o.At.Equal(l.At) })
+		}),
 		Closed: keep(b.Closed, func(c Closure) bool { return !slices.ContainsFunc(over.Closed, c.Same) })}
 }
 

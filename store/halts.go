@@ -95,15 +95,15 @@ func (db *DB) Halts(ctx context.Context, now time.Time) ([]rings.Halt, error) {
 	return all, err
 }
 
-// Halted implements [orchestrator.Store]. The application's own halt goes
+// Barriers implements [orchestrator.Store]. The application's own halt goes
 // before that of all.
-func (db *DB) Halted(ctx context.Context, app rings.AppName, now time.Time) (*rings.Halt, error) {
-	var h *rings.Halt
+func (db *DB) Barriers(ctx context.Context, app rings.AppName, now time.Time) (rings.Barriers, error) {
+	var b rings.Barriers
 	err := db.view(ctx, func(tx *bolt.Tx) (err error) {
-		h, err = standing(tx, app, now)
+		b.Halt, err = standing(tx, app, now)
 		return err
 	})
-	return h, err
+	return b, err
 }
 
 // standing returns the halt that keeps the application's rollouts from

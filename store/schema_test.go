@@ -172,10 +172,10 @@ func testGoldenStore(t *testing.T, db *store.DB, version int) {
 	if s.Phase != orchestrator.Failed || s.Rollback == nil || len(s.Rings) != 2 || len(s.Rings[0].Counted) != 2 {
 		t.Errorf("web-1: %s, rollback %+v, on %s", s.Phase, s.Rollback, s.RingNames())
 	}
-	h, err := db.Halted(t.Context(), "shop", storetest.Start)
+	b, err := db.Barriers(t.Context(), "shop", storetest.Start)
 	must(t, err)
-	if h == nil || h.Reason != "sale" {
-		t.Errorf("halt of shop: %+v", h)
+	if b.Halt == nil || b.Halt.Reason != "sale" {
+		t.Errorf("halt of shop: %+v", b.Halt)
 	}
 }
 

@@ -98,7 +98,7 @@ func (p *program) runExplain(ctx context.Context, ref string, at time.Time) erro
 			return err
 		}
 		if at.IsZero() {
-			if s.Halt, err = haltOf(ctx, db, s, p.now()); err != nil {
+			if err := barriersOf(ctx, db, s, p.now()); err != nil {
 				return err
 			}
 			return p.printExplanation(s, p.viewRollout(s, l), p.now(), p.neglected(s, l))

@@ -23,7 +23,7 @@ func (p *program) preview(ctx context.Context, m *fleet.Manager, a *rings.Applic
 		return previewView{}, err
 	}
 	l := &prospect{app: a, created: c, clusters: clusters}
-	if l.live, l.halt, err = p.underWay(ctx, a); err != nil {
+	if l.live, l.barriers, err = p.underWay(ctx, a); err != nil {
 		return previewView{}, err
 	}
 	look := previewer{manager: m, pub: p.publisher(m), prospect: l}

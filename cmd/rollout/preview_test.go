@@ -403,7 +403,7 @@ func TestPreview_gates(t *testing.T) {
 		{"in the rollout", orchestrator.Request{Rings: []rings.RingName{"ring-1", "ring-2"}}, func(*rings.Application) {}, func(*testing.T, *prospect) {},
 			gateView{"upstream", whenBefore, "ring-1 done in this rollout", true}},
 		{"halted", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
-			l.halt = &rings.Halt{App: "shop", By: "eve@example.com", Reason: "not today", At: started}
+			l.barriers.Halt = &rings.Halt{App: "shop", By: "eve@example.com", Reason: "not today", At: started}
 		}, gateView{"halt", whenBefore, `halted: application "shop" by eve@example.com since 2026-11-20T12:00:00Z, until it is lifted: not today`, true}},
 	}
 	for _, tt := range tests {

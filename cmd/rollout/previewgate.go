@@ -12,8 +12,8 @@ import (
 // gates are what the ring demands, in the order in which it is asked.
 func (l *prospect) gates(ring orchestrator.NewRing) []gateView {
 	var out []gateView
-	if l.halt != nil && l.begins(ring.Name) {
-		out = append(out, gateView{"halt", whenBefore, "halted: " + haltWords(*l.halt), true})
+	if l.barriers.Halt != nil && l.begins(ring.Name) {
+		out = append(out, gateView{"halt", whenBefore, "halted: " + haltWords(*l.barriers.Halt), true})
 	}
 	if ring.Upstream != "" {
 		out = append(out, l.upstreamGate(ring))

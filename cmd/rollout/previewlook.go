@@ -183,12 +183,12 @@ func (p previewer) bundle(ctx context.Context, l *serviceLook) (string, error) {
 }
 
 // underWay is what moves already: live rollouts of other applications on the
-// same Fleet, and the halt that stands for this one, or nil.
-func (p *program) underWay(ctx context.Context, a *rings.Application) ([]liveRollout, *rings.Halt, error) {
+// same Fleet, and what lets nothing new start of this one.
+func (p *program) underWay(ctx context.Context, a *rings.Application) ([]liveRollout, rings.Barriers, error) {
 	var live []liveRollout
-	var halt *rings.Halt
+	var barriers rings.Barriers
 	err := p.inStore(ctx, func(ctx context.Context, db *store.DB) (err error) {
-		if halt, err = db.Halted(ctx, a.Name, p.now()); err != nil {
+		if barriers, err = db.Barriers(ctx, a.Name, p.now()); err != nil {
 			return err
 		}
 		page, err := db.Rollouts(ctx, store.Filter{Live: true})
@@ -209,5 +209,5 @@ func (p *program) underWay(ctx context.Context, a *rings.Application) ([]liveRol
 		}
 		return nil
 	})
-	return live, halt, err
+	return live, barriers, err
 }

@@ -23,7 +23,7 @@ type prospect struct {
 	services map[rings.ServiceName]*serviceLook
 	surveys  map[orchestrator.Ref]*surveyLook // of the steps on rings with clusters
 	live     []liveRollout                    // of other applications
-	halt     *rings.Halt                      // that stands for the application
+	barriers rings.Barriers                   // of the application
 }
 
 // serviceLook is what was seen of a service.

@@ -21,7 +21,7 @@ type Journal interface {
 	Release(ctx context.Context, l orchestrator.Lease) error
 	Append(ctx context.Context, batches []orchestrator.Batch) error
 	Commands(ctx context.Context, id orchestrator.ID) ([]orchestrator.Command, error)
-	Halted(ctx context.Context, app rings.AppName, now time.Time) (*rings.Halt, error)
+	Barriers(ctx context.Context, app rings.AppName, now time.Time) (rings.Barriers, error)
 }
 
 // Mishap is what becomes of one write of a [Memory].
@@ -311,12 +311,12 @@ func (m *Memory) Commands(_ context.Context, id orchestrator.ID) ([]orchestrator
 	return slices.Clone(r.commands), nil
 }
 
-// Halted implements [orchestrator.Store].
-func (m *Memory) Halted(_ context.Context, app rings.AppName, now time.Time) (*rings.Halt, error) {
+// Barriers implements [orchestrator.Store].
+func (m *Memory) Barriers(_ context.Context, app rings.AppName, now time.Time) (rings.Barriers, error) {
 	for _, h := range m.halts {
 		if (h.App == "" || h.App == app) && h.Stands(now) {
-			return &h, nil
+			return rings.Barriers{Halt: &h}, nil
 		}
 	}
-	return nil, nil
+	return rings.Barriers{}, nil
 }
