@@ -18,7 +18,7 @@ func bodies() []orchestrator.Body {
 	failure := &orchestrator.Failure{Code: orchestrator.CodeHook, Words: "no", Hint: "ask", Service: "db", Cluster: "c1"}
 	return []orchestrator.Body{
 		orchestrator.Created{Scope: orchestrator.Scope{App: "shop", Workspace: "w", Manager: "m", RingLabel: "ring", Selector: map[string]string{"app": "shop"}},
-			Rings: []orchestrator.NewRing{{Name: "ring-1", Policy: rings.Policy{Uptake: time.Minute, Converge: time.Hour}, Named: true, Upstream: "ring-0"}}, Plan: map[rings.ServiceName]rings.Version{"db": "v2"}, Options: orchestrator.Options{Redeploy: true, Override: true, Reason: "r"}, Link: "l",
+			Rings: []orchestrator.NewRing{{Name: "ring-1", Policy: rings.Policy{Uptake: time.Minute, Converge: time.Hour}, Named: true, Upstream: "ring-0"}}, Plan: map[rings.ServiceName]rings.Version{"db": "v2"}, Options: orchestrator.Options{Redeploy: true, Override: true, GoOver: true, Reason: "r"}, Link: "l", Over: &rings.Barriers{Locks: []rings.Lock{{App: "shop", Holder: "h", At: epoch}}},
 			Steps: []orchestrator.NewStep{{Ring: "ring-1", Target: orchestrator.Target{Service: "db", Repo: "r", Branch: "main", Path: "p", GitRepo: "g", Fields: []string{"f"}, Managed: true, AcceptRedeploy: true},
 				Needs: []rings.ServiceName{"base"}, Wave: 2, To: "v2", Known: rings.Known{Version: "v1", Attempted: "v0", Commit: "k", At: epoch}, Floor: 7}}},
 		orchestrator.Observed{Fact: orchestrator.Fact{Service: "db", Deployment: &orchestrator.Deployment{Cluster: "c1", Gone: true, Commit: "c", SpecNonce: 3, StatusNonce: 2, Staged: true, Applied: true, Ready: true,
@@ -43,6 +43,8 @@ func bodies() []orchestrator.Body {
 		orchestrator.Warned{Words: "w"},
 		orchestrator.Ended{Phase: orchestrator.Failed, Failure: failure},
 		orchestrator.Halted{Halt: &rings.Halt{App: "shop", By: "ann", Reason: "r", At: epoch, Until: epoch}},
+		orchestrator.Barred{Locks: []rings.Lock{{App: "shop", Ring: "ring-1", Service: "db", Cluster: "c1", Holder: "h", By: "ann", Reason: "r", Link: "l", At: epoch, Until: epoch}},
+			Closed: []rings.Closure{{Ring: "ring-1", Kind: rings.WindowDeny, Windows: []rings.WindowName{"w"}, Made: epoch, From: epoch, Until: epoch, Opens: epoch, Words: "w"}}},
 		orchestrator.ClockJumped{},
 		orchestrator.RingVerified{Ring: "ring-1"},
 		orchestrator.RingStarted{Ring: "ring-1"},

@@ -326,9 +326,10 @@ func (r *Runner) stepAll(ctx context.Context) {
 			r.abandon(id, l.err)
 			continue
 		}
+		due := !d.wake.IsZero() && !d.wake.After(now)
+		d.unread = d.unread || due || jumped // a window may have opened or closed
 		r.readCommands(ctx, d, l)
 		l.input.Jumped = jumped
-		due := !d.wake.IsZero() && !d.wake.After(now)
 		if due || jumped || l.input.Taken || l.input.Barriers != nil || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
 			r.step(d, l.input, now)
 		}

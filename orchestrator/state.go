@@ -99,11 +99,18 @@ type State struct {
 	Epoch int `json:"epoch,omitempty"`
 	// Failure is the first one; set before Phase is Failed when running steps
 	// may still finish, and taken away when a person resumes.
-	Failure  *Failure    `json:"failure,omitempty"`
-	Cancel   *Word       `json:"cancel,omitempty"` // set before Phase is Cancelled while a push is under way
-	Pause    *Word       `json:"pause,omitempty"`  // while nothing new may start
-	Halt     *rings.Halt `json:"halt,omitempty"`   // the line is stopped
-	Rollback *Rollback   `json:"rollback,omitempty"`
+	Failure *Failure    `json:"failure,omitempty"`
+	Cancel  *Word       `json:"cancel,omitempty"` // set before Phase is Cancelled while a push is under way
+	Pause   *Word       `json:"pause,omitempty"`  // while nothing new may start
+	Halt    *rings.Halt `json:"halt,omitempty"`   // the line is stopped
+	// Locks are those that stand, and Closed when its rings are closed or will
+	// be next. Over are those of them that a person goes over. FreedAt is when a
+	// lock or closure last ended.
+	Locks    []rings.Lock    `json:"locks,omitempty"`
+	Closed   []rings.Closure `json:"closed,omitempty"`
+	Over     *rings.Barriers `json:"over,omitempty"`
+	FreedAt  time.Time       `json:"freedAt,omitzero"`
+	Rollback *Rollback       `json:"rollback,omitempty"`
 	// Skips are the clusters that a person left out.
 	Skips    map[rings.ClusterName]Word `json:"skips,omitempty"`
 	Steps    []*StepState               `json:"steps"`              // ring by ring, wave by wave; those that take others back at the end
@@ -171,8 +178,10 @@ type Options struct {
 	Redeploy bool `json:"redeploy,omitempty"` // a new nonce even where the version is live
 	Override bool `json:"override,omitempty"` // go over versions that this store did not write, and over rings that were not verified
 	// AllowUnhealthy: dependencies outside the plan need not be healthy.
-	AllowUnhealthy bool   `json:"allowUnhealthy,omitempty"`
-	Reason         string `json:"reason,omitempty"`
+	AllowUnhealthy bool `json:"allowUnhealthy,omitempty"`
+	// GoOver: go over the locks and closed windows that stand at the start.
+	GoOver bool   `json:"goOver,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Failure says why a rollout or a step ended badly.

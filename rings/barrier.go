@@ -59,6 +59,18 @@ func (b Barriers) Without(over Barriers) Barriers {
 		Closed: keep(b.Closed, func(c Closure) bool { return !slices.ContainsFunc(over.Closed, c.Same) })}
 }
 
+// Words say what each lock and closure holds, why and until when.
+func (b Barriers) Words() []string {
+	var out []string
+	for _, l := range b.Locks {
+		out = append(out, l.Words())
+	}
+	for _, c := range b.Closed {
+		out = append(out, c.Told())
+	}
+	return out
+}
+
 // Equal reports whether both say the same.
 func (b Barriers) Equal(o Barriers) bool {
 	if (b.Halt == nil) != (o.Halt == nil) || b.Halt != nil && *b.Halt != *o.Halt {

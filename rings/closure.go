@@ -38,6 +38,15 @@ func (c Closure) Same(o Closure) bool {
 	return c.Ring == o.Ring && c.Kind == o.Kind && slices.Equal(c.Windows, o.Windows) && c.Made.Equal(o.Made) && c.Until.Equal(o.Until)
 }
 
+// Told says what closes the ring, and when it opens.
+func (c Closure) Told() string {
+	opens := "no opening is in sight"
+	if !c.Opens.IsZero() {
+		opens = "opens at " + c.Opens.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s is %s; %s", c.Ring, c.Words, opens)
+}
+
 // Closures returns for each of the rings, in order, the closures that stand,
 // and of what does not close it now the next one. Rings that windows never
 // close have none. The error is of a zone or cron that cannot be read.

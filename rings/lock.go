@@ -90,3 +90,35 @@ func (l Lock) Validate() error {
 	}
 	return invalid("lock of "+l.Part(), faults...)
 }
+
+// Words say who locked what, since when, until when and why.
+func (l Lock) Words() string {
+	until := "until it is released"
+	if !l.Until.IsZero() {
+		until = "until " + l.Until.UTC().Format(time.RFC3339)
+	}
+	words := fmt.Sprintf("%s is locked by %s", l.Part(), l.Holder)
+	if l.By != l.Holder {
+		words += fmt.Sprintf(" (set by %s)", l.By)
+	}
+	words += fmt.Sprintf(" since %s, %s: %s", l.At.UTC().Format(time.RFC3339), until, l.Reason)
+	if l.Link != "" {
+		words += " (" + l.Link + ")"
+	}
+	return words
+}
+
+// Release is the command that releases the lock.
+func (l Lock) Release() string {
+	words := "rollout unlock " + string(l.App)
+	for _, f := range []struct{ flag, value string }{{"ring", string(l.Ring)}, {"service", string(l.Service)}, {"cluster", string(l.Cluster)}} {
+		if f.value != "" {
+			words += fmt.Sprintf(" --%s %s", f.flag, f.value)
+		}
+	}
+	holder := l.Holder
+	if strings.ContainsAny(holder, " \t'\"$&|;<>()`\\*?") {
+		holder = "'" + strings.ReplaceAll(holder, "'", `'\''`) + "'"
+	}
+	return words + " --holder " + holder
+}

@@ -11,7 +11,7 @@ const (
 	// horizon is how far a turn of windows is looked for, and maxTurns how many
 	// times at which one may turn are tried.
 	horizon  = 10 * 366 * 24 * time.Hour
-	maxTurns = 10_000
+	maxTurns = 2_000
 )
 
 // timer is a window that can be asked about any time.

@@ -72,8 +72,8 @@ func (db *DB) UpdateApp(ctx context.Context, name rings.AppName, change func(*ri
 	})
 }
 
-// DeleteApp removes the application, its cluster records and its halt; what it
-// rolled out stays in the history. It wraps [rings.ErrInUse] while a rollout of it is
+// DeleteApp removes the application, its cluster records, halt, locks and
+// windows; what it rolled out stays in the history. It wraps [rings.ErrInUse] while a rollout of it is
 // live.
 func (db *DB) DeleteApp(ctx context.Context, name rings.AppName) error {
 	return db.update(ctx, func(tx *bolt.Tx) error {
@@ -87,8 +87,10 @@ func (db *DB) DeleteApp(ctx context.Context, name rings.AppName) error {
 		if len(live) > 0 {
 			return fmt.Errorf("application %q: rollout %q is live: %w", name, live[0].ID, rings.ErrInUse)
 		}
-		if err := deletePrefix(tx.Bucket(bucketClusters), pair(name, "")); err != nil {
-			return err
+		for _, bucket := range [][]byte{bucketClusters, bucketLocks, bucketWindows} {
+			if err := deletePrefix(tx.Bucket(bucket), pair(name, "")); err != nil {
+				return err
+			}
 		}
 		return errors.Join(tx.Bucket(bucketHalts).Delete(haltKey(name)), tx.Bucket(bucketApps).Delete([]byte(name)))
 	})

@@ -47,7 +47,8 @@ func failed(ref orchestrator.Ref) orchestrator.Body {
 // again when it is resumed, and cannot take all of it back.
 func everything() []orchestrator.Event {
 	first := storetest.Created(storetest.App("shop"), "ring-1", "ring-2")
-	first.Options = orchestrator.Options{Override: true, Reason: "sale"}
+	first.Options = orchestrator.Options{Override: true, GoOver: true, Reason: "sale"}
+	first.Over = &rings.Barriers{Locks: []rings.Lock{lock}}
 	first.Rings[0].Upstream = "ring-0"
 	first.Rings[0].Policy = rings.Policy{ApproveBefore: true, Soak: 10 * time.Minute, OnJoin: rings.JoinLater}
 	first.Rings[1].Policy = rings.Policy{OnFailure: rings.FailurePause}
@@ -64,6 +65,12 @@ func everything() []orchestrator.Event {
 	return out
 }
 
+var (
+	lock   = rings.Lock{App: "shop", Ring: "ring-1", Holder: "ann", By: "bob", Reason: "sale", At: storetest.Start}
+	closed = rings.Closure{Ring: "ring-1", Kind: rings.WindowDeny, Windows: []rings.WindowName{"weekend"}, Made: storetest.Start,
+		From: storetest.Start.Add(time.Hour), Until: storetest.Start.Add(2 * time.Hour), Opens: storetest.Start.Add(2 * time.Hour), Words: "closed"}
+)
+
 // waiting is what happens before the first ring begins.
 func waiting() []orchestrator.Body {
 	word := orchestrator.Word{By: "bob", Reason: "looks good", At: storetest.Start}
@@ -74,6 +81,7 @@ func waiting() []orchestrator.Body {
 		orchestrator.RingVerified{Ring: "ring-1"}, approve, approved,
 		orchestrator.ApprovalFell{Ring: "ring-1", Gate: orchestrator.GateBefore, Words: "it expired after 1h"}, approve, approved,
 		orchestrator.Halted{Halt: &rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}}, orchestrator.Halted{},
+		orchestrator.Barred{Locks: []rings.Lock{lock}, Closed: []rings.Closure{closed}}, orchestrator.Barred{Closed: []rings.Closure{closed}},
 		orchestrator.Started{},
 	}
 }
@@ -187,5 +195,7 @@ func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	must(t, db.Send(t.Context(), live.ID, orchestrator.Command{Kind: orchestrator.CommandCancel, By: "bob", At: storetest.Start}))
 	must(t, db.Halt(t.Context(), rings.Halt{By: "ada", Reason: "the network is down", At: storetest.Start, Until: storetest.Start.Add(time.Hour)}))
 	must(t, db.Halt(t.Context(), rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}))
+	must(t, db.Lock(t.Context(), rings.Lock{App: "shop", Ring: "ring-1", Holder: "ann@example.com", By: "bob", Reason: "sale", At: storetest.Start}))
+	must(t, db.SetWindow(t.Context(), rings.Window{App: "shop", Name: "weekend", Kind: rings.WindowDeny, Cron: "0 18 * * 5", Lasts: 62 * time.Hour, Zone: "Europe/Berlin", By: "bob", At: storetest.Start}))
 	return live
 }

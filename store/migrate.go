@@ -24,6 +24,8 @@ var (
 	bucketLeases    = []byte("leases")
 	bucketInbox     = []byte("inbox")
 	bucketHalts     = []byte("halts")
+	bucketLocks     = []byte("locks")
+	bucketWindows   = []byte("windows")
 
 	keySchema = []byte("schema") // in meta
 
@@ -44,6 +46,7 @@ var (
 var migrations = []func(*bolt.Tx) error{
 	createBuckets,
 	addRings,
+	addBarriers,
 }
 
 var (
@@ -70,6 +73,16 @@ func addRings(tx *bolt.Tx) error {
 		}
 	}
 	for _, name := range [][]byte{bucketSnapshots, bucketHalts} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// addBarriers makes room for locks and windows.
+func addBarriers(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketLocks, bucketWindows} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}

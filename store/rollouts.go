@@ -82,7 +82,8 @@ type Page struct {
 // gets the id and the application as it is now, and returns the rollout's first
 // event; its error is returned and nothing is written. It runs with the file
 // locked: it must be quick, must not use the store, and is called once. It is a
-// [HaltedError] while a halt of the application or of all stands, and a
+// [HaltedError] while a halt of the application or of all stands, an
+// [orchestrator.BarredError] while a lock or a closed window is in the way, and a
 // [RingBusyError] when a live rollout of the application has one of the rings.
 func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 	first func(orchestrator.ID, *rings.Application) (orchestrator.Created, error),
@@ -102,6 +103,13 @@ func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 			return err
 		}
 		if err := checkRings(tx, app, created.RingNames()); err != nil {
+			return err
+		}
+		b, err := barriers(tx, app, now)
+		if err != nil {
+			return err
+		}
+		if err := created.Pass(b, now); err != nil {
 			return err
 		}
 		return insertRollout(tx, orchestrator.Event{Rollout: id, Seq: 1, At: now, Actor: actor, Body: created})

@@ -335,8 +335,9 @@ func (d *Driver) input() (orchestrator.Input, bool) {
 	now := d.World.Now()
 	in.Now, in.Jumped = d.World.Wall(), d.jumped()
 	d.skew = in.Now.Sub(now)
-	d.ask(&in)
 	due := !d.wake.IsZero() && !d.wake.After(in.Now)
+	d.unread = d.unread || due || in.Jumped // a window may have opened or closed
+	d.ask(&in)
 	return in, due || in.Taken || in.Jumped || in.Barriers != nil || len(in.Facts)+len(in.Outcomes)+len(in.Commands) > 0
 }
 
