@@ -13,8 +13,11 @@ type Again struct {
 	Ring   rings.RingName // for a rollback: only this ring; "" for all
 	Failed bool           // for a retry: only what is not done
 	Empty  []rings.RingName
-	Reason string
-	Link   string
+	// Override: go over the locks and closed windows that stand now. That the
+	// earlier one went over some does not count.
+	Override bool
+	Reason   string
+	Link     string
 }
 
 // NewRetry makes the first event of a rollout to what an earlier one's plan
@@ -27,7 +30,7 @@ func NewRetry(a *rings.Application, r Again) (Created, error) {
 	}
 	old := r.Of
 	options := old.Options
-	options.Reason = r.Reason
+	options.Reason, options.GoOver = r.Reason, r.Override
 	c := Created{Kind: KindRetry, Of: old.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Options: options, Link: r.Link}
 	wanted := map[Ref]bool{}
 	for _, st := range old.Steps {
@@ -91,7 +94,7 @@ func NewRollback(a *rings.Application, r Again) (Created, error) {
 		return Created{}, err
 	}
 	c := Created{Kind: KindRollback, Of: r.Of.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Link: r.Link,
-		Options: Options{Reason: r.Reason}}
+		Options: Options{Reason: r.Reason, GoOver: r.Override}}
 	for _, name := range ringsOf(changed) {
 		ring, err := a.Ring(name)
 		if err != nil {

@@ -222,10 +222,13 @@ type liveView struct {
 	Awaits *awaitsView `json:"awaits"`
 }
 
-// liveList is the list of what is live, with the halts that stand.
+// liveList is the list of what is live, with the halts and locks that stand, and
+// the rings of the live rollouts that are closed.
 type liveList struct {
 	list[liveView]
-	Halts []haltView `json:"halts"`
+	Halts  []haltView    `json:"halts"`
+	Locks  []lockView    `json:"locks"`
+	Closed []closureView `json:"closed"`
 }
 
 // awaitsView is what a rollout waits for a person to do; null when nothing.
@@ -278,7 +281,8 @@ type rolloutView struct {
 	summaryView
 	Hint       string          `json:"hint"`
 	Awaits     *awaitsView     `json:"awaits"`
-	Halt       *haltView       `json:"halt"` // that it waits for
+	Halt       *haltView       `json:"halt"`           // that it waits for
+	Over       *overView       `json:"over,omitempty"` // what was gone over; not there when nothing was
 	Warnings   []string        `json:"warnings"`
 	RingStates []ringStateView `json:"ringStates"`
 	Steps      []stepView      `json:"steps"`
@@ -358,6 +362,7 @@ func viewState(s *orchestrator.State, now time.Time) rolloutView {
 		h := viewHalt(*s.Halt)
 		v.Halt = &h
 	}
+	v.Over = viewOver(s)
 	waits := s.Why(now)
 	for _, r := range s.Rings {
 		v.RingStates = append(v.RingStates, viewRingState(s, r, waits))

@@ -53,7 +53,7 @@ func (p *program) createCommand() *cli.Command {
 			&cli.StringFlag{Name: "through", Usage: "All rings up to `RING`; those before it may be empty"},
 			&cli.StringSliceFlag{Name: "only", Usage: "`SERVICES` of the plan, with commas", DefaultText: "all"},
 			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, and rings that were not verified; needs --reason", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, rings that were not verified, and the locks and closed windows that stand now; needs --reason", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until services outside the plan are healthy; needs --reason", DisableDefaultText: true},
 			&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record; versions that a rollback withdrew need them"},
 		}, p.shipmentFlags()...),
@@ -80,7 +80,7 @@ func (p *program) backgroundFlag() cli.Flag {
 func requestOf(c *cli.Context, link string) (orchestrator.Request, error) {
 	args := c.Args().Slice()
 	r := orchestrator.Request{Only: serviceNames(c.StringSlice("only")), Link: link, Options: orchestrator.Options{
-		Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}
+		Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), GoOver: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}
 	for _, ring := range args[1:] {
 		r.Rings = append(r.Rings, rings.RingName(ring))
 	}
@@ -101,7 +101,7 @@ func needReason(o orchestrator.Options) error {
 	switch {
 	case o.Reason != "":
 	case o.Override:
-		return &usageError{what: "rollout create: --override needs --reason", hint: "say why somebody else's version, or a ring that was not verified, is gone over"}
+		return &usageError{what: "rollout create: --override needs --reason", hint: "say why somebody else's version, a ring that was not verified, a lock or a closed window is gone over"}
 	case o.AllowUnhealthy:
 		return &usageError{what: "rollout create: --allow-unhealthy-dependency needs --reason", hint: "say why its health does not matter now"}
 	}
@@ -156,6 +156,9 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 	if sh.dryRun {
 		return p.printPreview(v)
 	}
+	if err := p.clustersLocked(ctx, db, m, a, created); err != nil {
+		return err
+	}
 	if p.flags.output == "text" {
 		for _, l := range previewLines(v) {
 			p.say("%s", l)
@@ -182,6 +185,32 @@ func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*ri
 		}
 	}
 	return a, nil
+}
+
+// clustersLocked refuses a rollout over a ring with a locked cluster. The store
+// refuses for all other locks: it does not know which clusters a ring has.
+func (p *program) clustersLocked(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, c orchestrator.Created) error {
+	locks, err := db.Locks(ctx, a.Name, p.now())
+	if err != nil || c.Options.GoOver || !slices.ContainsFunc(locks, func(l rings.Lock) bool { return l.Cluster != "" }) {
+		return err
+	}
+	all, err := m.Clusters(ctx)
+	if err != nil {
+		return err
+	}
+	l := &prospect{app: a, created: c, clusters: all}
+	var refused rings.Barriers
+	for _, lock := range locks {
+		if slices.ContainsFunc(c.Steps, func(n orchestrator.NewStep) bool {
+			return !n.Observed && lock.Cluster != "" && lock.Covers(n.Ring, n.Target.Service, l.on(n.Ring))
+		}) {
+			refused.Locks = append(refused.Locks, lock)
+		}
+	}
+	if refused.Empty() {
+		return nil
+	}
+	return &orchestrator.BarredError{Barriers: refused}
 }
 
 // emptyRings are the application's rings that no cluster carries the label of.

@@ -33,7 +33,7 @@ const exitCodes = `   0  done
    1  something unexpected, or git or Fleet cannot be used
    2  the command line is wrong, or a question could not be asked
    3  not found
-   4  conflict: it exists already or others need it; another rollout, claim or change by hand is in the way; the store is busy
+   4  conflict: it exists already or others need it; another rollout, claim, lock, closed window or change by hand is in the way; the store is busy
    5  invalid input: names, plan, cycle, fleet.yaml, a ring without clusters, another manager than the application's
    6  the rollout failed, or was rolled back
    7  the rollout was cancelled
@@ -134,6 +134,7 @@ func classify(err error) verdict {
 	var git *gitrepo.Error
 	var busy *store.RingBusyError
 	var halted *store.HaltedError
+	var barred *orchestrator.BarredError
 	var owned *fleet.LabelsOwnedError
 	var fault *fleetyaml.Error
 	var faults *rings.InvalidError
@@ -146,6 +147,8 @@ func classify(err error) verdict {
 		return verdict{exitConflict, "ring-busy", fmt.Sprintf("\"rollout watch %s\" follows it, \"rollout cancel %s\" ends it", busy.ID, busy.ID)}
 	case errors.As(err, &halted):
 		return verdict{exitConflict, "halted", fmt.Sprintf("\"%s\" lifts it", unhaltCommand(halted.Halt))}
+	case errors.As(err, &barred):
+		return classifyBarred(barred.Barriers)
 	case errors.As(err, &owned):
 		return verdict{exitConflict, "labels-owned", "set the labels there: " + owned.Owner}
 	case errors.As(err, &git):
@@ -156,6 +159,14 @@ func classify(err error) verdict {
 		return verdict{exitInvalid, "invalid", ""}
 	}
 	return classifyWrapped(err)
+}
+
+// classifyBarred says what would help against locks, and against windows.
+func classifyBarred(b rings.Barriers) verdict {
+	if len(b.Locks) > 0 {
+		return verdict{exitConflict, "locked", fmt.Sprintf("\"%s\" releases it, and --override --reason WORDS goes over it", b.Locks[0].Release())}
+	}
+	return verdict{exitConflict, "closed", "start it again when it is open, or go over that with --override --reason WORDS"}
 }
 
 func classifyOutcome(code orchestrator.Code, hint string) verdict {
@@ -186,7 +197,7 @@ func cmpHint(hints ...string) string {
 
 // listCommands say how to list what a name of a kind may be.
 var listCommands = map[string]string{
-	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP",
+	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP", "window": "rollout window list APP",
 	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list",
 }
 

@@ -73,7 +73,7 @@ type explainView struct {
 type waitView struct {
 	Ring      rings.RingName    `json:"ring"`
 	Service   rings.ServiceName `json:"service"`
-	Gate      string            `json:"gate"` // cancel, pause, halt, failure, claim, upstream, approval, step, soak, check
+	Gate      string            `json:"gate"` // cancel, pause, halt, lock, window, failure, claim, upstream, approval, step, soak, check
 	Words     string            `json:"words"`
 	Since     *time.Time        `json:"since"`
 	Until     *time.Time        `json:"until"`

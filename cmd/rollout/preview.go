@@ -22,7 +22,7 @@ func (p *program) preview(ctx context.Context, m *fleet.Manager, a *rings.Applic
 	if err != nil {
 		return previewView{}, err
 	}
-	l := &prospect{app: a, created: c, clusters: clusters}
+	l := &prospect{app: a, created: c, clusters: clusters, now: p.now()}
 	if l.live, l.barriers, err = p.underWay(ctx, a); err != nil {
 		return previewView{}, err
 	}

@@ -15,6 +15,7 @@ func (l *prospect) gates(ring orchestrator.NewRing) []gateView {
 	if l.barriers.Halt != nil && l.begins(ring.Name) {
 		out = append(out, gateView{"halt", whenBefore, "halted: " + haltWords(*l.barriers.Halt), true})
 	}
+	out = append(out, l.barrierGates(ring.Name)...)
 	if ring.Upstream != "" {
 		out = append(out, l.upstreamGate(ring))
 	}
@@ -39,6 +40,35 @@ func (l *prospect) gates(ring orchestrator.NewRing) []gateView {
 		out = append(out, approvalGate(p, whenAfter))
 	}
 	return out
+}
+
+// barrierGates are the locks on the ring and its services, and the windows that
+// close it now, or will next.
+func (l *prospect) barrierGates(ring rings.RingName) []gateView {
+	var out []gateView
+	held := l.barriers
+	held.Locks = slices.DeleteFunc(slices.Clone(held.Locks), func(lock rings.Lock) bool {
+		return !slices.ContainsFunc(l.planned(ring), func(n orchestrator.NewStep) bool { return lock.Covers(ring, n.Target.Service, l.on(ring)) })
+	})
+	for _, lock := range held.Locks {
+		out = append(out, l.goneOver(gateView{"lock", whenBefore, lock.Words(), true}))
+	}
+	for _, c := range held.On(ring, "", nil).Closed {
+		if c.Stands(l.now) {
+			out = append(out, l.goneOver(gateView{"window", whenBefore, c.Told(), true}))
+			continue
+		}
+		out = append(out, gateView{"window", whenBefore, fmt.Sprintf("closes at %s: %s", stamp(c.From), c.Told()), false})
+	}
+	return out
+}
+
+// goneOver is the gate as a person passes it.
+func (l *prospect) goneOver(g gateView) gateView {
+	if l.created.Options.GoOver {
+		g.Words, g.Holds = fmt.Sprintf("%s: gone over: %s", g.Words, l.created.Options.Reason), false
+	}
+	return g
 }
 
 // begins reports whether the ring is the first one with clusters.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rollout/fleet"
 	"rollout/fleet/fleetyaml"
@@ -24,6 +25,7 @@ type prospect struct {
 	surveys  map[orchestrator.Ref]*surveyLook // of the steps on rings with clusters
 	live     []liveRollout                    // of other applications
 	barriers rings.Barriers                   // of the application
+	now      time.Time
 }
 
 // serviceLook is what was seen of a service.

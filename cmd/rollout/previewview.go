@@ -28,7 +28,7 @@ type previewRingView struct {
 
 // gateView is something that a ring demands of the rollout.
 type gateView struct {
-	Gate  string `json:"gate"` // halt, upstream, approval, offline, joins, soak, check or failure
+	Gate  string `json:"gate"` // halt, lock, window, upstream, approval, offline, joins, soak, check or failure
 	When  string `json:"when"` // before, during or after
 	Words string `json:"words"`
 	// Holds: the rollout is going to wait for it, or to fail at it, as things

@@ -59,9 +59,9 @@ func (p *program) app() *cli.App {
 		Flags:          p.globalFlags(),
 		Action:         func(c *cli.Context) error { return p.runOverview(c.Context) },
 		Commands: []*cli.Command{
-			p.appCommand(), p.ringCommand(), p.clusterCommand(), p.serviceCommand(), p.planCommand(),
+			p.appCommand(), p.ringCommand(), p.clusterCommand(), p.serviceCommand(), p.windowCommand(), p.planCommand(),
 			p.rehearseCommand(), p.createCommand(), p.retryCommand(), p.rollbackCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
-			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(),
+			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(), p.lockCommand(), p.unlockCommand(), p.locksCommand(),
 			p.historyCommand(), p.replayCommand(), p.runCommand(),
 			p.storeCommand(), p.versionCommand(), p.helpCommand(),
 		},

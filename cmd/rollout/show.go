@@ -38,12 +38,12 @@ func (p *program) runShow(ctx context.Context, ref string) error {
 // barriersOf tells a live rollout what lets nothing new start, which it may not
 // have heard of while nobody drove it.
 func barriersOf(ctx context.Context, db *store.DB, s *orchestrator.State, now time.Time) error {
-	s.Halt = nil
+	s.Halt, s.Locks, s.Closed = nil, nil, nil
 	if s.Phase.Ended() {
 		return nil
 	}
 	b, err := db.Barriers(ctx, s.Scope.App, now)
-	s.Halt = b.Halt
+	s.Halt, s.Locks, s.Closed = b.Halt, b.Locks, b.Closed
 	return err
 }
 

@@ -327,6 +327,11 @@ func (f frame) foot(s *orchestrator.State) []string {
 	for _, w := range s.Warnings {
 		out = append(out, "  "+f.style.warn("warning: ")+w)
 	}
+	if s.Over != nil {
+		for _, words := range s.Over.Words() {
+			out = append(out, "  "+f.style.warn("gone over: ")+words)
+		}
+	}
 	for l := range strings.Lines(s.Explain(f.now)) {
 		out = append(out, "  "+strings.TrimRight(l, "\n"))
 	}
