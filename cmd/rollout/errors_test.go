@@ -33,6 +33,8 @@ func TestClassify(t *testing.T) {
 		{&rings.InvalidError{Faults: []string{"x"}}, exitInvalid, "invalid"},
 		{&store.RingBusyError{ID: "shop-1"}, exitConflict, "ring-busy"},
 		{&store.HaltedError{Halt: rings.Halt{App: "shop"}}, exitConflict, "halted"},
+		{&orchestrator.BarredError{Barriers: rings.Barriers{Locks: []rings.Lock{{App: "shop"}}}}, exitConflict, "locked"},
+		{&orchestrator.BarredError{Barriers: rings.Barriers{Closed: []rings.Closure{{Ring: "ring-1"}}}}, exitConflict, "closed"},
 		{store.ErrBusy, exitConflict, "store-busy"},
 		{store.ErrReadOnly, exitUnexpected, "store-read-only"},
 		{store.ErrNoSpace, exitUnexpected, "store-no-space"},

@@ -405,6 +405,21 @@ func TestPreview_gates(t *testing.T) {
 		{"halted", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
 			l.barriers.Halt = &rings.Halt{App: "shop", By: "eve@example.com", Reason: "not today", At: started}
 		}, gateView{"halt", whenBefore, `halted: application "shop" by eve@example.com since 2026-11-20T12:00:00Z, until it is lifted: not today`, true}},
+		{"locked", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
+			l.barriers.Locks = []rings.Lock{{App: "shop", Service: "db", Holder: "eve", By: "eve", Reason: "not today", At: started}, {App: "shop", Ring: "ring-9"}}
+		}, gateView{"lock", whenBefore, "service db is locked by eve since 2026-11-20T12:00:00Z, until it is released: not today", true}},
+		{"locked, and gone over", orchestrator.Request{Rings: []rings.RingName{"ring-1"}, Options: orchestrator.Options{GoOver: true, Reason: "an outage"}}, func(*rings.Application) {},
+			func(t *testing.T, l *prospect) {
+				l.barriers.Locks = []rings.Lock{{App: "shop", Holder: "eve", By: "eve", Reason: "not today", At: started}}
+			}, gateView{"lock", whenBefore, "application shop is locked by eve since 2026-11-20T12:00:00Z, until it is released: not today: gone over: an outage", false}},
+		{"closed", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
+			l.now = started
+			l.barriers.Closed = []rings.Closure{{Ring: "ring-1", Words: "closed by x", Until: started.Add(time.Hour), Opens: started.Add(2 * time.Hour)}}
+		}, gateView{"window", whenBefore, "ring-1 is closed by x; opens at 2026-11-20T14:00:00Z", true}},
+		{"closed later", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
+			l.now = started
+			l.barriers.Closed = []rings.Closure{{Ring: "ring-1", Words: "closed by x", From: started.Add(time.Hour)}}
+		}, gateView{"window", whenBefore, "closes at 2026-11-20T13:00:00Z: ring-1 is closed by x; no opening is in sight", false}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
