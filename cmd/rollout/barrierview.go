@@ -146,6 +146,38 @@ func viewClosures(app rings.AppName, closed []rings.Closure) []closureView {
 	return out
 }
 
+// aheadView is a service that runs something newer on a ring than on the ring
+// before it, and that no lock keeps there.
+type aheadView struct {
+	App             rings.AppName     `json:"app"`
+	Ring            rings.RingName    `json:"ring"`
+	Service         rings.ServiceName `json:"service"`
+	Version         rings.Version     `json:"version"`
+	Since           *time.Time        `json:"since"`
+	Upstream        rings.RingName    `json:"upstream"`
+	UpstreamVersion rings.Version     `json:"upstreamVersion"`
+	Withdrawn       bool              `json:"withdrawn"` // a rollback took the version back on the upstream
+}
+
+func viewAhead(all []rings.Ahead) []aheadView {
+	out := []aheadView{}
+	for _, a := range all {
+		out = append(out, aheadView{App: a.App, Ring: a.Ring, Service: a.Service, Version: a.Version, Since: instant(a.At), Upstream: a.Upstream, UpstreamVersion: a.Behind, Withdrawn: a.Withdrawn})
+	}
+	return out
+}
+
+func (v aheadView) words() string {
+	words := fmt.Sprintf("%s: %s has %s %s, newer than %s on %s", v.App, v.Ring, v.Service, v.Version, v.UpstreamVersion, v.Upstream)
+	if v.Withdrawn {
+		words = fmt.Sprintf("%s: %s has %s %s, which was taken back on %s", v.App, v.Ring, v.Service, v.Version, v.Upstream)
+	}
+	if v.Since != nil {
+		words += ", since " + stamp(*v.Since)
+	}
+	return words
+}
+
 // overView is what a person went over when the rollout began.
 type overView struct {
 	Locks  []lockView    `json:"locks"`

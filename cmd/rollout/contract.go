@@ -222,13 +222,15 @@ type liveView struct {
 	Awaits *awaitsView `json:"awaits"`
 }
 
-// liveList is the list of what is live, with the halts and locks that stand, and
-// the rings of the live rollouts that are closed.
+// liveList is the list of what is live, with the halts and locks that stand, the
+// rings of the live rollouts that are closed, and what runs ahead of its
+// upstream.
 type liveList struct {
 	list[liveView]
 	Halts  []haltView    `json:"halts"`
 	Locks  []lockView    `json:"locks"`
 	Closed []closureView `json:"closed"`
+	Ahead  []aheadView   `json:"ahead"`
 }
 
 // awaitsView is what a rollout waits for a person to do; null when nothing.

@@ -69,7 +69,11 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 	if err != nil {
 		return err
 	}
-	l.Locks, l.Closed = viewLocks(barriers.locks), barriers.closed
+	ahead, err := aheadOf(ctx, db, app)
+	if err != nil {
+		return err
+	}
+	l.Locks, l.Closed, l.Ahead = viewLocks(barriers.locks), barriers.closed, viewAhead(rings.Unlocked(ahead, barriers.locks))
 	if p.flags.output != "text" {
 		return p.print(l, nil)
 	}
@@ -84,6 +88,9 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 	}
 	for _, c := range l.Closed {
 		p.say("closed: %s: %s", c.App, c.Words)
+	}
+	for _, a := range l.Ahead {
+		p.say("warning: %s", a.words())
 	}
 	for _, v := range l.Items {
 		p.sayNeed(v)
@@ -113,6 +120,18 @@ func (p *program) barriersOfLive(ctx context.Context, db *store.DB, app rings.Ap
 		}
 	}
 	return out, nil
+}
+
+// aheadOf is what runs ahead of its upstream, in the application or in all.
+func aheadOf(ctx context.Context, db *store.DB, app rings.AppName) ([]rings.Ahead, error) {
+	apps, err := db.Apps(ctx)
+	var out []rings.Ahead
+	for _, a := range apps {
+		if app == "" || a.Name == app {
+			out = append(out, a.Ahead()...)
+		}
+	}
+	return out, err
 }
 
 // awaitsOf is what a live rollout waits for a person to do. Its state, which
