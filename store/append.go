@@ -133,6 +133,9 @@ func (a *appender) writeBatch(b batch) error {
 	if err := a.learn(s, b.Events); err != nil {
 		return err
 	}
+	if err := (recorder{a.tx}).record(s, b.Events); err != nil {
+		return fmt.Errorf("rollout %q: %w", id, err)
+	}
 	return errors.Join(a.writeRow(s), snapshot(a.tx, s, b.Events[len(b.Events)-1].Seq))
 }
 

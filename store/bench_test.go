@@ -134,7 +134,7 @@ func fillHistory(t testing.TB, db *store.DB, n uint64) {
 	tape, lease := start(t, db, "shop", "ring-1", storetest.Start)
 	appendAll(t, db, tape.Batch(lease, storetest.Whole(storetest.App("shop"), "ring-1", 5)...))
 	must(t, db.Release(t.Context(), lease))
-	must(t, storetest.CopyFirst(db.Path(), n))
+	must(t, storetest.CopyFirst(db.Path(), n, 100))
 }
 
 // BenchmarkRestart loads 100 live rollouts of 100 clusters, half way, as a

@@ -36,6 +36,8 @@ func (db *DB) Check(ctx context.Context) []error {
 			c.orphans(bucketLeases)
 			c.inbox()
 			c.halts()
+			c.placed()
+			c.words()
 		}
 		return nil
 	})
@@ -145,7 +147,7 @@ func (c *checker) rollout(key string, row Summary) error {
 	if !same(summarize(whole), row) {
 		return errors.New("the list differs from the journal")
 	}
-	return nil
+	return c.steps(whole)
 }
 
 // sequence checks that events are numbered from 1 without gaps.

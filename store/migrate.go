@@ -24,6 +24,10 @@ var (
 	bucketLeases    = []byte("leases")
 	bucketInbox     = []byte("inbox")
 	bucketHalts     = []byte("halts")
+	bucketSteps     = []byte("steps")
+	bucketTimings   = []byte("timings")
+	bucketPlaced    = []byte("placed")
+	bucketWords     = []byte("words")
 
 	keySchema = []byte("schema") // in meta
 
@@ -44,6 +48,7 @@ var (
 var migrations = []func(*bolt.Tx) error{
 	createBuckets,
 	addRings,
+	addSteps,
 }
 
 var (

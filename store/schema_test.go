@@ -33,7 +33,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // present is the version of the schema that the program writes.
-const present = 2
+const present = 3
 
 // golden is a file of testdata of a version.
 func golden(format string, version int) string {
@@ -54,6 +54,9 @@ var placeholders = map[string]*regexp.Regexp{
 	"<rollout>":             regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{8}$`),
 	"<time-rollout>":        regexp.MustCompile(`(?s)^.{12}[a-z0-9-]+\x00.{8}$`),
 	"<rollout-seq>":         regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{16}$`),
+	"<rollout-step>":        regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{16}$`),
+	"<place-time-step>":     regexp.MustCompile(`(?s)^([a-z0-9-]+\x00){3}.{12}[a-z0-9-]+\x00.{16}$`),
+	"<word-place-step>":     regexp.MustCompile(`(?s)^[a-z0-9]+\x00([a-z0-9-]+\x00){3}[a-z0-9-]+\x00.{16}$`),
 	"<seq>":                 regexp.MustCompile(`(?s)^.{8}$`),
 	"step/<n>":              regexp.MustCompile(`^step/\d{6}$`),
 	"members/<n>":           regexp.MustCompile(`^members/\d{6}$`),
@@ -156,7 +159,7 @@ func testGoldenStore(t *testing.T, db *store.DB, version int) {
 	}
 	events, err := db.Events(t.Context(), "shop-2", 0, 0)
 	must(t, err)
-	if want := []int{1: 1209, 2: 1210}[version]; len(events) != want {
+	if want := []int{1: 1209, 2: 1210, 3: 1210}[version]; len(events) != want {
 		t.Errorf("shop-2 has %d events, want %d", len(events), want)
 	}
 	app, err := db.App(t.Context(), "shop")

@@ -90,7 +90,7 @@ func historyStore(b *testing.B, rollouts uint64) string {
 	if err := db.Release(ctx, lease); err != nil {
 		b.Fatal(err)
 	}
-	if err := storetest.CopyFirst(db.Path(), rollouts); err != nil {
+	if err := storetest.CopyFirst(db.Path(), rollouts, 100); err != nil {
 		b.Fatal(err)
 	}
 	return db.Path()
