@@ -266,6 +266,8 @@ func (l *line) checkWord(flag, value string, bad func(string) error) error {
 		return bad("debug, info, warn or error")
 	case flag == "output" && value == "jsonl" && (len(l.path) != 1 || !slices.Contains(streaming, l.path[0])):
 		return bad("for this command: only create and watch have it")
+	case flag == "output" && value == "csv" && len(l.path) == 1 && slices.Contains(tabular, l.path[0]):
+		return nil
 	case flag == "output" && strings.Join(l.path, " ") == "service graph" && slices.Contains(drawings, value):
 		return nil
 	case flag == "output" && !slices.Contains(formats, value):
