@@ -178,7 +178,7 @@ func addSteps(tx *bolt.Tx) error {
 	})
 }
 
-// recordAll records the rollout event by event.
+// recordAll records the rollout event by event, and its row as it is now.
 func recordAll(tx *bolt.Tx, id orchestrator.ID) error {
 	var s *orchestrator.State
 	var failed error
@@ -195,5 +195,10 @@ func recordAll(tx *bolt.Tx, id orchestrator.ID) error {
 	if failed != nil || errors.Is(damaged, orchestrator.ErrNewerJournal) {
 		return errors.Join(failed, damaged)
 	}
-	return nil
+	if s == nil || damaged != nil {
+		return nil
+	}
+	key, _ := rolloutKey(id)
+	_, err := put(tx.Bucket(bucketRollouts), key, summarize(s))
+	return err
 }

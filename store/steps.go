@@ -37,8 +37,8 @@ type StepSummary struct {
 	// that is recorded here.
 	Since time.Time       `json:"since,omitzero"`
 	By    orchestrator.ID `json:"by,omitempty"`
-	// Clusters are those that counted, by name, as they were when the step
-	// ended last; nil before. They are stored apart, and read where it says so.
+	// Clusters are those that counted, by name, as they were when the step, or
+	// the rollout, ended; nil before. They are stored apart, and read where it says so.
 	Clusters []ClusterSummary `json:"-"`
 }
 
@@ -54,18 +54,18 @@ type recorder struct{ tx *bolt.Tx }
 
 // record brings the summaries of the steps that the events are about up to
 // date. What it writes grows with these steps; the clusters of one are written
-// when it ends. s is the state after the events.
+// when it ends, or the rollout does. s is the state after the events.
 func (r recorder) record(s *orchestrator.State, events []orchestrator.Event) error {
 	about := stepsOf(events)
 	if len(about) == 0 {
 		return nil
 	}
-	ended := endedBy(events)
+	ended, over := endedBy(events), s.Phase.Ended()
 	for i, st := range s.Steps {
 		if st.Observed || !about[scope{}] && !about[scope{st.Ring, st.Target.Service}] && !about[scope{"", st.Target.Service}] {
 			continue
 		}
-		if err := r.step(s, i, ended[refOf(st)]); err != nil {
+		if err := r.step(s, i, ended[refOf(st)] || over && !st.Phase.Ended()); err != nil {
 			return err
 		}
 	}

@@ -77,7 +77,7 @@ func (p *program) globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how to reach the Fleet manager", DefaultText: "as kubectl finds it", Destination: &f.kubeconfig},
 		&cli.StringFlag{Name: "context", Usage: "`NAME` of the context of the kubeconfig", Destination: &f.context},
 		&cli.StringFlag{Name: "namespace", Usage: "`NAME` of the Fleet workspace", DefaultText: "the application's, or fleet-default", Destination: &f.namespace},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of the result: text, json or yaml; jsonl where a rollout is followed, csv of where", Value: "text", Destination: &f.output},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of the result: text, json or yaml; jsonl where a rollout is followed, csv of where and history", Value: "text", Destination: &f.output},
 		&cli.BoolFlag{Name: "yes", Usage: "Answer every question with yes", DisableDefaultText: true, Destination: &f.yes},
 		&cli.StringFlag{Name: "as", Usage: "`NAME` of whoever does this, for the record (ROLLOUT_ACTOR)", DefaultText: "from the CI or git", Destination: &f.as},
 		&cli.StringFlag{Name: "link", Usage: "`URL` of the run that does this, for the record", DefaultText: "from the CI", Destination: &f.link},

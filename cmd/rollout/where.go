@@ -33,7 +33,7 @@ func (p *program) whereCommand() *cli.Command {
 			&cli.BoolFlag{Name: "recorded", Usage: "Ask neither the branches nor the clusters", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error {
-			at, err := parseMoment(c.String("at"), p.now())
+			at, err := parseMoment("at", c.String("at"), p.now())
 			if err != nil {
 				return err
 			}
