@@ -8,7 +8,7 @@ import (
 )
 
 // tabular are the commands whose result can also be a table for a spreadsheet.
-var tabular = []string{"where", "history"}
+var tabular = []string{"where", "find", "history"}
 
 // printCSV prints the rows under a header, with times in full.
 func (p *program) printCSV(header []string, rows [][]string) error {

@@ -154,6 +154,14 @@ func (p *program) when(t time.Time) string {
 	return stamp(t)
 }
 
+// whenPtr is when for a time that may not have come.
+func (p *program) whenPtr(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return p.when(*t)
+}
+
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func ago(t, now time.Time) string {

@@ -23,25 +23,32 @@ type whereRecord struct {
 }
 
 func (p *program) whereRecord(ctx context.Context, o whereOptions) (*whereRecord, error) {
-	r := &whereRecord{at: p.now(), placed: map[orchestrator.Ref]store.Placement{}, under: map[orchestrator.ID]*orchestrator.State{}}
-	if r.past = !o.at.IsZero(); r.past {
-		r.at = o.at
-	}
-	err := p.withApp(ctx, o.app, func(ctx context.Context, db *store.DB, a *rings.Application) error {
-		r.app = a
-		all, err := db.Placed(ctx, o.app, o.at)
-		if err != nil {
-			return err
-		}
-		for _, x := range all {
-			r.placed[orchestrator.Ref{Ring: x.Ring, Service: x.Service}] = x
-			if err := r.follow(ctx, db, x); err != nil {
-				return err
-			}
-		}
-		return nil
+	var r *whereRecord
+	err := p.withApp(ctx, o.app, func(ctx context.Context, db *store.DB, a *rings.Application) (err error) {
+		r, err = recordOf(ctx, db, a, o.at, p.now())
+		return err
 	})
 	return r, err
+}
+
+// recordOf reads what the store knows of the application, at a time of the
+// past or, when that is zero, now.
+func recordOf(ctx context.Context, db *store.DB, a *rings.Application, at, now time.Time) (*whereRecord, error) {
+	r := &whereRecord{app: a, at: at, past: !at.IsZero(), placed: map[orchestrator.Ref]store.Placement{}, under: map[orchestrator.ID]*orchestrator.State{}}
+	if !r.past {
+		r.at = now
+	}
+	all, err := db.Placed(ctx, a.Name, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range all {
+		r.placed[orchestrator.Ref{Ring: x.Ring, Service: x.Service}] = x
+		if err := r.follow(ctx, db, x); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // follow reads a rollout as it stood at the time, when the step had not ended

@@ -177,11 +177,7 @@ func (c placeClusterView) words() string {
 func (v whereView) rows(p *program) [][]string {
 	var out [][]string
 	for _, x := range v.Places {
-		since := ""
-		if x.Since != nil {
-			since = p.when(*x.Since)
-		}
-		out = append(out, []string{string(x.Service), string(x.Ring), string(x.Desired), string(x.Observed), x.State, since, string(x.Rollout), v.Source})
+		out = append(out, []string{string(x.Service), string(x.Ring), string(x.Desired), string(x.Observed), x.State, p.whenPtr(x.Since), string(x.Rollout), v.Source})
 	}
 	return out
 }
