@@ -123,6 +123,9 @@ func (a *appender) writeBatch(b batch) error {
 	if err := consume(a.tx, id, b.Consumed); err != nil || len(b.Events) == 0 {
 		return err
 	}
+	if err := logged(a.tx, id, b.Events[0].Seq, len(b.Events)); err != nil {
+		return err
+	}
 	s := b.State
 	if s == nil {
 		var err error

@@ -38,6 +38,7 @@ func (db *DB) Check(ctx context.Context) []error {
 			c.halts()
 			c.placed()
 			c.words()
+			c.log()
 		}
 		return nil
 	})

@@ -17,6 +17,7 @@
 //
 //	meta
 //	  schema                     number of migrations that the file has seen
+//	  events                     number of events that were ever written
 //	apps
 //	  <app>                      rings.Application, JSON
 //	clusters
@@ -54,6 +55,8 @@
 //	  <place-time-step>          what was put on a ring, in that order
 //	words
 //	  <word-place-step>          the same by version and by commit
+//	log
+//	  <number>                   <rollout> and <seq> of the event with that number, see log.go
 //
 // Numbers are 8 bytes, big-endian, and so is <seq>. <rollout> is the
 // application's name, a zero byte and the rollout's number, so that an

@@ -28,8 +28,10 @@ var (
 	bucketTimings   = []byte("timings")
 	bucketPlaced    = []byte("placed")
 	bucketWords     = []byte("words")
+	bucketLog       = []byte("log")
 
 	keySchema = []byte("schema") // in meta
+	keyEvents = []byte("events") // in meta
 
 	keyAll = []byte("*") // in halts; no application has this name
 
@@ -48,7 +50,7 @@ var (
 var migrations = []func(*bolt.Tx) error{
 	createBuckets,
 	addRings,
-	addSteps,
+	addRecord,
 }
 
 var (

@@ -165,16 +165,25 @@ func timeOf(key []byte) time.Time {
 	return time.Unix(int64(seconds), int64(nanos)).UTC()
 }
 
-// addSteps makes the summaries of all steps from the journals. A journal that
-// does not fold is left out: Check names it.
-func addSteps(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketSteps, bucketTimings, bucketPlaced, bucketWords} {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+// addRecord makes the summaries of all steps, and the log, from the journals. A
+// journal that does not fold is left out: Check names it.
+func addRecord(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketSteps, bucketTimings, bucketPlaced, bucketWords, bucketLog} {
+		if tx.Bucket(name) != nil {
+			if err := tx.DeleteBucket(name); err != nil {
+				return fmt.Errorf("bucket %s: %w", name, err)
+			}
+		}
+		if _, err := tx.CreateBucket(name); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}
 	}
+	if err := tx.Bucket(bucketMeta).Delete(keyEvents); err != nil {
+		return err
+	}
 	return tx.Bucket(bucketTimes).ForEach(func(key, _ []byte) error {
-		return recordAll(tx, rolloutOf(key[timeSize:]))
+		id := rolloutOf(key[timeSize:])
+		return errors.Join(recordAll(tx, id), logged(tx, id, 1, int(lastSeq(tx, id))))
 	})
 }
 

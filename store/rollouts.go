@@ -175,7 +175,7 @@ func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
 	order := timeKey(row.StartedAt, key)
 	_, err = put(tx.Bucket(bucketRollouts), key, row)
 	return errors.Join(err, j.Put(number(e.Seq), data),
-		tx.Bucket(bucketTimes).Put(order, nil), tx.Bucket(bucketLive).Put(order, nil))
+		tx.Bucket(bucketTimes).Put(order, nil), tx.Bucket(bucketLive).Put(order, nil), logged(tx, e.Rollout, e.Seq, 1))
 }
 
 // summarize is the row of the rollout.

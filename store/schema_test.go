@@ -57,6 +57,7 @@ var placeholders = map[string]*regexp.Regexp{
 	"<rollout-step>":        regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{16}$`),
 	"<place-time-step>":     regexp.MustCompile(`(?s)^([a-z0-9-]+\x00){3}.{12}[a-z0-9-]+\x00.{16}$`),
 	"<word-place-step>":     regexp.MustCompile(`(?s)^[a-z0-9]+\x00([a-z0-9-]+\x00){3}[a-z0-9-]+\x00.{16}$`),
+	"<number>":              regexp.MustCompile(`(?s)^.{8}$`),
 	"<seq>":                 regexp.MustCompile(`(?s)^.{8}$`),
 	"step/<n>":              regexp.MustCompile(`^step/\d{6}$`),
 	"members/<n>":           regexp.MustCompile(`^members/\d{6}$`),

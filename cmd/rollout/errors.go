@@ -187,7 +187,7 @@ func cmpHint(hints ...string) string {
 // listCommands say how to list what a name of a kind may be.
 var listCommands = map[string]string{
 	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP",
-	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list",
+	"rollout": "rollout history", "event": "rollout log", "rollout or application": "rollout history", "cluster": "rollout cluster list",
 }
 
 func unknownHint(err error) string {

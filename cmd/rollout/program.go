@@ -62,7 +62,7 @@ func (p *program) app() *cli.App {
 			p.appCommand(), p.ringCommand(), p.clusterCommand(), p.serviceCommand(), p.planCommand(),
 			p.rehearseCommand(), p.createCommand(), p.retryCommand(), p.rollbackCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
 			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(),
-			p.whereCommand(), p.findCommand(), p.historyCommand(), p.replayCommand(), p.runCommand(),
+			p.whereCommand(), p.findCommand(), p.historyCommand(), p.logCommand(), p.replayCommand(), p.runCommand(),
 			p.storeCommand(), p.versionCommand(), p.helpCommand(),
 		},
 	}
