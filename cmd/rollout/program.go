@@ -63,7 +63,7 @@ func (p *program) app() *cli.App {
 			p.rehearseCommand(), p.createCommand(), p.retryCommand(), p.rollbackCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
 			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(),
 			p.whereCommand(), p.findCommand(), p.historyCommand(), p.logCommand(), p.replayCommand(), p.runCommand(),
-			p.storeCommand(), p.versionCommand(), p.helpCommand(),
+			p.doctorCommand(), p.storeCommand(), p.versionCommand(), p.helpCommand(),
 		},
 	}
 	walk(app.Commands, func(c *cli.Command) { c.HideHelpCommand = true })
