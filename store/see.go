@@ -174,3 +174,30 @@ func (r recorder) stepsOf(id orchestrator.ID, clusters bool) ([]StepSummary, err
 	}
 	return out, nil
 }
+
+// Durations returns how long the latest steps of the application have taken
+// that ended well and changed something, at the first try, by ring and service,
+// at most limit of each; none is no error.
+func (db *DB) Durations(ctx context.Context, app rings.AppName, limit int) (map[orchestrator.Ref][]time.Duration, error) {
+	out := map[orchestrator.Ref][]time.Duration{}
+	err := db.view(ctx, func(tx *bolt.Tx) error {
+		r, b := recorder{tx}, tx.Bucket(bucketPlaced)
+		return eachGroup(b, placePrefix(app, "", ""), 3, func(prefix []byte) error {
+			c := b.Cursor()
+			n := 0
+			for key := lastWithPrefix(c, prefix); bytes.HasPrefix(key, prefix) && n < limit; key, _ = c.Prev() {
+				n++
+				row, err := r.stepAt(key[len(prefix)+timeSize:])
+				if err != nil {
+					return err
+				}
+				if row.Phase == orchestrator.StepDone && row.Changed && !row.Undo && len(row.Commits) == 1 && row.FinishedAt.After(row.StartedAt) {
+					ref := orchestrator.Ref{Ring: row.Ring, Service: row.Service}
+					out[ref] = append(out[ref], row.FinishedAt.Sub(row.StartedAt))
+				}
+			}
+			return nil
+		})
+	})
+	return out, err
+}

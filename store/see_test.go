@@ -232,3 +232,19 @@ func TestCopyFirst(t *testing.T) {
 		t.Errorf("%d placed, the first of them %+v", len(placed), placed[0])
 	}
 }
+
+// TestDurations counts what ended well, latest first, and what failed not.
+func TestDurations(t *testing.T) {
+	db := openShop(t)
+	put(t, db, "ring-1", "v1", "v2", 1, hours(1), succeeded)
+	put(t, db, "ring-1", "v2", "v2", 2, hours(2), succeeded) // changed nothing
+	put(t, db, "ring-1", "v2", "v3", 3, hours(3), succeeded)
+	put(t, db, "ring-2", "v1", "v3", 4, hours(4), succeeded)
+	got, err := db.Durations(t.Context(), "shop", 2)
+	must(t, err)
+	one := []time.Duration{7 * time.Second} // of db's step on the tape
+	want := map[orchestrator.Ref][]time.Duration{{Ring: "ring-1", Service: "db"}: one, {Ring: "ring-2", Service: "db"}: one}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

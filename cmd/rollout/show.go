@@ -30,8 +30,15 @@ func (p *program) runShow(ctx context.Context, ref string) error {
 		if s.Halt, err = haltOf(ctx, db, s, p.now()); err != nil {
 			return err
 		}
-		return p.print(p.viewRollout(s, l), func(w io.Writer) error {
-			return printLines(w, p.frame(l).render(s))
+		past, err := pastOf(ctx, db, s.Scope.App)
+		if err != nil {
+			return err
+		}
+		v := showView{p.viewRollout(s, l), viewForecast(s, past, p.now())}
+		return p.print(v, func(w io.Writer) error {
+			f := p.frame(l)
+			f.forecast = f.forecastLine(v.Forecast)
+			return printLines(w, f.render(s))
 		})
 	})
 }

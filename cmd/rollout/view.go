@@ -24,6 +24,7 @@ type frame struct {
 	width, height int    // 0: no limit
 	clusters      int    // of a step at most; 0: all
 	fold          bool   // no clusters of steps that ended well
+	forecast      string // when it will have ended; "" if that is not to be said
 }
 
 func (f frame) render(s *orchestrator.State) []string {
@@ -326,6 +327,9 @@ func (f frame) foot(s *orchestrator.State) []string {
 	var out []string
 	for _, w := range s.Warnings {
 		out = append(out, "  "+f.style.warn("warning: ")+w)
+	}
+	if f.forecast != "" {
+		out = append(out, "  "+f.forecast)
 	}
 	for l := range strings.Lines(s.Explain(f.now)) {
 		out = append(out, "  "+strings.TrimRight(l, "\n"))
