@@ -22,15 +22,22 @@ func CopyFirst(path string, n, rings uint64) error {
 	if err != nil {
 		return err
 	}
-	err = b.Update(func(tx *bolt.Tx) error {
-		c := copier{tx: tx, rings: rings, placed: keys(tx, "placed"), words: keys(tx, "words")}
-		for c.n = 2; c.n <= n; c.n++ {
-			if err := c.rollout(); err != nil {
-				return err
-			}
-		}
+	var c copier
+	err = b.View(func(tx *bolt.Tx) error {
+		c = copier{n: 2, rings: rings, placed: keys(tx, "placed"), words: keys(tx, "words")}
 		return nil
 	})
+	for err == nil && c.n <= n { // in parts: bbolt is slow with many new keys in one transaction
+		err = b.Update(func(tx *bolt.Tx) error {
+			c.tx = tx
+			for end := min(c.n+1000, n+1); c.n < end; c.n++ {
+				if err := c.rollout(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
 	return errors.Join(err, b.Close())
 }
 
