@@ -16,6 +16,8 @@ type Request struct {
 	// be empty.
 	Through bool
 	Only    []rings.ServiceName // a part of the plan; empty means all of it
+	// Release is rolled out in the place of the application's plan; nil for that.
+	Release *rings.Release
 	// Empty are the rings that no cluster carries the label of.
 	Empty   []rings.RingName
 	Options Options
@@ -55,7 +57,7 @@ func (e *HeldError) Error() string { return strings.Join(e.Faults, "\n  ") }
 func (e *HeldError) Unwrap() error { return ErrHeld }
 
 // New makes the first event of a rollout from the application as it is now:
-// the snapshot of its plan, and for each ring a step for each planned service,
+// the snapshot of its plan, or of a release, and for each ring a step for each planned service,
 // in waves. It returns an *rings.UnknownError for a ring that is not there, an
 // *rings.InvalidError for rings out of order and for a plan that is empty or
 // names services that are not, an *UnverifiedError when the ring before one of
@@ -67,14 +69,17 @@ func New(a *rings.Application, r Request) (Created, error) {
 	if err != nil {
 		return Created{}, err
 	}
-	plan, err := a.Plan.Only(r.Only)
-	if err != nil {
+	c := Created{Scope: scopeOf(a), Options: r.Options, Link: r.Link}
+	plan := a.Plan
+	if r.Release != nil {
+		plan, c.Kind, c.Release = r.Release.Plan(), KindRelease, r.Release.Number
+	}
+	if plan, err = plan.Only(r.Only); err != nil {
 		return Created{}, err
 	}
-	if len(plan) == 0 {
+	if c.Plan = plan.Versions(); len(plan) == 0 {
 		return Created{}, &rings.InvalidError{What: fmt.Sprintf("plan of application %q", a.Name), Faults: []string{"it is empty: there is nothing to roll out"}}
 	}
-	c := Created{Scope: scopeOf(a), Plan: plan.Versions(), Options: r.Options, Link: r.Link}
 	for _, ring := range named {
 		c.Rings = append(c.Rings, NewRing{Name: ring.Name, Policy: ring.Policy, Named: slices.Contains(r.Rings, ring.Name), Upstream: upstreamOf(a, ring.Name, r.Empty)})
 	}

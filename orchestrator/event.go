@@ -29,6 +29,7 @@ type (
 	Created struct {
 		Kind    Kind                                `json:"kind,omitempty"`
 		Of      ID                                  `json:"of,omitempty"`
+		Release int                                 `json:"release,omitempty"`
 		Scope   Scope                               `json:"scope"`
 		Rings   []NewRing                           `json:"rings"`
 		Plan    map[rings.ServiceName]rings.Version `json:"plan"`

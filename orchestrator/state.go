@@ -39,6 +39,7 @@ const (
 	KindForward  Kind = ""         // to what the plan says
 	KindRetry    Kind = "retry"    // to what an earlier rollout's plan said
 	KindRollback Kind = "rollback" // to what was there before an earlier rollout
+	KindRelease  Kind = "release"  // to what a release says
 )
 
 // StepPhase is where a step stands. StepDone, StepFailed, StepSkipped and
@@ -86,7 +87,8 @@ const (
 type State struct {
 	ID      ID                                  `json:"id"`
 	Kind    Kind                                `json:"kind,omitempty"`
-	Of      ID                                  `json:"of,omitempty"` // the rollout that it retries or takes back
+	Of      ID                                  `json:"of,omitempty"`      // the rollout that it retries or takes back
+	Release int                                 `json:"release,omitempty"` // the number of the release that it rolls out
 	Scope   Scope                               `json:"scope"`
 	Rings   []*RingState                        `json:"ringStates"` // in the order they go
 	Plan    map[rings.ServiceName]rings.Version `json:"plan"`       // the snapshot

@@ -95,6 +95,18 @@ func (a *Application) Dependents(name ServiceName) []ServiceName {
 	return out
 }
 
+// Recorded returns the version that is recorded for each service on the ring;
+// services without a record are not in it. The map is new.
+func (a *Application) Recorded(ring RingName) map[ServiceName]Version {
+	out := map[ServiceName]Version{}
+	for _, s := range a.Services {
+		if v := s.Known[ring].Version; v != "" {
+			out[s.Name] = v
+		}
+	}
+	return out
+}
+
 // Validate returns an *InvalidError that names every fault, or nil. A cycle of
 // dependencies is returned as a [CycleError] when it is the only fault.
 func (a *Application) Validate() error {

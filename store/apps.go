@@ -73,7 +73,7 @@ func (db *DB) UpdateApp(ctx context.Context, name rings.AppName, change func(*ri
 }
 
 // DeleteApp removes the application, its cluster records and its halt; what it
-// rolled out stays in the history. It wraps [rings.ErrInUse] while a rollout of it is
+// rolled out stays in the history, and so do its releases. It wraps [rings.ErrInUse] while a rollout of it is
 // live.
 func (db *DB) DeleteApp(ctx context.Context, name rings.AppName) error {
 	return db.update(ctx, func(tx *bolt.Tx) error {

@@ -36,6 +36,7 @@ func (db *DB) Check(ctx context.Context) []error {
 			c.orphans(bucketLeases)
 			c.inbox()
 			c.halts()
+			c.releases()
 		}
 		return nil
 	})

@@ -46,11 +46,15 @@
 //	halts
 //	  <app>                      rings.Halt of the application, JSON
 //	  *                          rings.Halt of all applications, JSON
+//	releases
+//	  <app-number>               rings.Release, JSON
+//	release-keys
+//	  <app-key>                  number of the application's release with that key
 //
 // Numbers are 8 bytes, big-endian, and so is <seq>. <rollout> is the
 // application's name, a zero byte and the rollout's number, so that an
 // application's rollouts lie in order. <app-cluster> is both names with a zero
-// byte between. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
+// byte between; so are <app-number> and <app-key>. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
 // before the rollout; its value is empty. <n> is the step's index in six
 // digits, <r> the ring's.
 //

@@ -47,6 +47,7 @@ func failed(ref orchestrator.Ref) orchestrator.Body {
 // again when it is resumed, and cannot take all of it back.
 func everything() []orchestrator.Event {
 	first := storetest.Created(storetest.App("shop"), "ring-1", "ring-2")
+	first.Kind, first.Release = orchestrator.KindRelease, 1
 	first.Options = orchestrator.Options{Override: true, Reason: "sale"}
 	first.Rings[0].Upstream = "ring-0"
 	first.Rings[0].Policy = rings.Policy{ApproveBefore: true, Soak: 10 * time.Minute, OnJoin: rings.JoinLater}
@@ -163,7 +164,7 @@ func fillRings(t testing.TB, db *store.DB) {
 
 // fill puts something into every bucket: an application with clusters, a
 // rollout that has ended and, with commands waiting, one that is live and old
-// enough for a snapshot, one of another application over two rings, and halts.
+// enough for a snapshot, one of another application over two rings, halts and a release.
 func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	t.Helper()
 	must(t, db.CreateApp(t.Context(), storetest.App("shop")))
@@ -187,5 +188,9 @@ func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	must(t, db.Send(t.Context(), live.ID, orchestrator.Command{Kind: orchestrator.CommandCancel, By: "bob", At: storetest.Start}))
 	must(t, db.Halt(t.Context(), rings.Halt{By: "ada", Reason: "the network is down", At: storetest.Start, Until: storetest.Start.Add(time.Hour)}))
 	must(t, db.Halt(t.Context(), rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}))
+	_, _, err := db.CreateRelease(t.Context(), "shop", func(a *rings.Application) (rings.Release, error) {
+		return rings.Release{Key: "build/1", Versions: map[rings.ServiceName]rings.Version{"db": "v2"}, From: "plan", By: "ada", At: storetest.Start}, nil
+	})
+	must(t, err)
 	return live
 }

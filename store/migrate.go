@@ -24,6 +24,9 @@ var (
 	bucketLeases    = []byte("leases")
 	bucketInbox     = []byte("inbox")
 	bucketHalts     = []byte("halts")
+	bucketReleases  = []byte("releases")
+
+	bucketReleaseKeys = []byte("release-keys")
 
 	keySchema = []byte("schema") // in meta
 
@@ -44,6 +47,7 @@ var (
 var migrations = []func(*bolt.Tx) error{
 	createBuckets,
 	addRings,
+	addReleases,
 }
 
 var (
@@ -70,6 +74,16 @@ func addRings(tx *bolt.Tx) error {
 		}
 	}
 	for _, name := range [][]byte{bucketSnapshots, bucketHalts} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// addReleases makes room for releases.
+func addReleases(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketReleases, bucketReleaseKeys} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}

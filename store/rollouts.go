@@ -48,6 +48,7 @@ type Summary struct {
 	ID         orchestrator.ID                     `json:"id"`
 	Kind       orchestrator.Kind                   `json:"kind,omitempty"`
 	Of         orchestrator.ID                     `json:"of,omitempty"` // the rollout that it retries or takes back
+	Release    int                                 `json:"release,omitempty"`
 	App        rings.AppName                       `json:"app"`
 	Rings      []rings.RingName                    `json:"rings"`
 	Phase      orchestrator.Phase                  `json:"phase"`
@@ -185,7 +186,7 @@ func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
 
 // summarize is the row of the rollout.
 func summarize(s *orchestrator.State) Summary {
-	row := Summary{ID: s.ID, Kind: s.Kind, Of: s.Of, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
+	row := Summary{ID: s.ID, Kind: s.Kind, Of: s.Of, Release: s.Release, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: s.StartedAt.UTC()}
 	row.advance(s)
 	return row

@@ -193,8 +193,9 @@ func (p *program) driver(l *orchestrator.Lease) *driverView {
 // summaryView is a rollout in a list: a rolloutView without its steps.
 type summaryView struct {
 	ID         orchestrator.ID                     `json:"id"`
-	Kind       string                              `json:"kind"` // forward, retry, rollback
-	Of         orchestrator.ID                     `json:"of"`   // the rollout that it retries or takes back
+	Kind       string                              `json:"kind"`    // forward, retry, rollback, release
+	Of         orchestrator.ID                     `json:"of"`      // the rollout that it retries or takes back
+	Release    int                                 `json:"release"` // of kind release: its number; else 0
 	App        rings.AppName                       `json:"app"`
 	Phase      orchestrator.Phase                  `json:"phase"`
 	Reason     string                              `json:"reason"`
@@ -211,7 +212,7 @@ type summaryView struct {
 const wordForward = "forward"
 
 func (p *program) viewSummary(s store.Summary) summaryView {
-	return summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
+	return summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
 		Driver: p.driver(s.Lease)}
 }
@@ -349,7 +350,7 @@ func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) roll
 // viewState is the rollout as it was at the time, without its driver.
 func viewState(s *orchestrator.State, now time.Time) rolloutView {
 	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s)}
-	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
+	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
 	if s.Failure != nil {
 		v.Hint = s.Failure.Hint

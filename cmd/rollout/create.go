@@ -43,15 +43,16 @@ func shipmentOf(c *cli.Context, app rings.AppName) shipment {
 
 func (p *program) createCommand() *cli.Command {
 	return &cli.Command{
-		Name: "create", Category: "Roll out", Usage: "Roll the plan out to rings, one after the other", ArgsUsage: "APP [RING...]",
+		Name: "create", Category: "Roll out", Usage: "Roll the plan, or a release, out to rings, one after the other", ArgsUsage: "APP [RING...]",
 		Description: "Says what it is going to ship, and follows the rollout to its end. The first Ctrl-C, --detach and --timeout\n" +
 			"leave it to a background process: it goes on. A ring whose upstream is not of the rollout needs that the\n" +
 			"same versions were verified there before.\n\n" +
 			examples("rollout create shop ring-1 --dry-run", "rollout create shop ring-1 ring-2", "rollout create shop --through ring-3",
-				"rollout create shop ring-1 --only db --timeout 30m -o json"),
+				"rollout create shop ring-1 --release 3", "rollout create shop ring-1 --only db --timeout 30m -o json"),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "through", Usage: "All rings up to `RING`; those before it may be empty"},
 			&cli.StringSliceFlag{Name: "only", Usage: "`SERVICES` of the plan, with commas", DefaultText: "all"},
+			&cli.StringFlag{Name: "release", Usage: "`NUMBER` of a release to roll out instead of the plan"},
 			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, and rings that were not verified; needs --reason", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until services outside the plan are healthy; needs --reason", DisableDefaultText: true},
@@ -63,6 +64,9 @@ func (p *program) createCommand() *cli.Command {
 				return err
 			}
 			s := shipmentOf(c, rings.AppName(c.Args().First()))
+			if r.Release, err = p.releaseOf(c, s.app); err != nil {
+				return err
+			}
 			s.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
 				r.Empty = empty
 				return newRollout(a, r)
@@ -118,7 +122,11 @@ func newRollout(a *rings.Application, r orchestrator.Request) (orchestrator.Crea
 	created, err := orchestrator.New(a, r)
 	var unfit *rings.InvalidError
 	if errors.As(err, &unfit) {
-		err = &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: fmt.Sprintf("rollout plan set %s SERVICE=VERSION", a.Name)}
+		hint := fmt.Sprintf("rollout plan set %s SERVICE=VERSION", a.Name)
+		if r.Release != nil {
+			hint = fmt.Sprintf("\"rollout release show %s %d\" shows what is in it", a.Name, r.Release.Number)
+		}
+		err = &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: hint}
 	}
 	return created, err
 }

@@ -103,6 +103,7 @@ var rules = []rule{
 	{rings.ErrUnknown, exitNotFound, "not-found", ""},
 	{orchestrator.ErrNotFound, exitNotFound, "not-found", "\"rollout history\" shows the rollouts that there are"},
 	{orchestrator.ErrNewerJournal, exitConflict, "store-newer", "use the version of rollout that wrote it, or a newer one"},
+	{store.ErrReleaseDiffers, exitConflict, "release-differs", "choose another --key, or make the content the same"},
 	{orchestrator.ErrUnverified, exitConflict, "unverified", "roll the ring before it out first, or go over that with --override --reason WORDS"},
 	{orchestrator.ErrHeld, exitConflict, "held", "--reason WORDS starts it again nevertheless"},
 	{orchestrator.ErrLeased, exitConflict, "driven", "\"rollout list\" shows who drives what"},
@@ -188,6 +189,7 @@ func cmpHint(hints ...string) string {
 var listCommands = map[string]string{
 	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP",
 	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list",
+	"release": "rollout release list APP", "ring or rollout": "rollout ring list APP",
 }
 
 func unknownHint(err error) string {

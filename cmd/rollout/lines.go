@@ -52,8 +52,11 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 }
 
 func createdWord(c orchestrator.Created) string {
-	if c.Kind == orchestrator.KindForward {
+	switch c.Kind {
+	case orchestrator.KindForward:
 		return "created"
+	case orchestrator.KindRelease:
+		return fmt.Sprintf("created from release %d", c.Release)
 	}
 	return fmt.Sprintf("%s of %s created", c.Kind, c.Of)
 }

@@ -18,6 +18,7 @@ import (
 //	seed app FILE           an application, as JSON
 //	seed cluster APP RING NAME...
 //	seed rollout APP RING PHASE [MINUTES]   started so long before TEST_NOW
+//	seed release APP RING NUMBER            a rollout of the release, just created
 //	seed rings APP STATE MINUTES            over all rings: new, old (by an older engine), running,
 //	                        soaking, awaiting, paused, stuck or rolledback
 //	seed obey ID            drives it, as the engine decides, until it has taken a command
@@ -40,6 +41,8 @@ func seed(args []string) error {
 		return nil
 	case "rollout":
 		return seedRollout(ctx, db, args[1:])
+	case "release":
+		return seedRelease(ctx, db, rings.AppName(args[1]), rings.RingName(args[2]), args[3])
 	case "rings":
 		return seedRings(ctx, db, args[1:])
 	case "obey":
@@ -90,6 +93,21 @@ func seedRollout(ctx context.Context, db *store.DB, args []string) error {
 		return db.Release(ctx, lease)
 	}
 	return nil
+}
+
+func seedRelease(ctx context.Context, db *store.DB, app rings.AppName, ring rings.RingName, word string) error {
+	number, err := strconv.Atoi(word)
+	if err != nil {
+		return err
+	}
+	r, err := db.ReleaseNumber(ctx, app, number)
+	if err != nil {
+		return err
+	}
+	_, err = db.CreateRollout(ctx, app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{ring}, Release: &r})
+	}, "bob@example.com", testNow())
+	return err
 }
 
 // play makes the events of a rollout whose first service is being converged
