@@ -45,7 +45,7 @@ func NewRetry(a *rings.Application, r Again) (Created, error) {
 			continue
 		}
 		named = append(named, *ring)
-		c.Rings = append(c.Rings, NewRing{Name: ring.Name, Policy: ring.Policy, Named: was.Named, Upstream: upstreamOf(a, ring.Name, r.Empty)})
+		c.addRing(a, *ring, was.Named, r.Empty)
 	}
 	if len(wanted) == 0 {
 		return Created{}, &rings.InvalidError{What: fmt.Sprintf("rollout %q", old.ID), Faults: []string{"everything is done: there is nothing to try again"}}

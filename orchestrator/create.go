@@ -9,7 +9,7 @@ import (
 	"rollout/rings"
 )
 
-// Request is what a person asks for with `rollout create`.
+// Request is what a person asks for with `rollout create` and `deploy`.
 type Request struct {
 	Rings []rings.RingName // by name, in the application's order
 	// Through: the rings before the last one are passed through, too, and may
@@ -18,6 +18,9 @@ type Request struct {
 	Only    []rings.ServiceName // a part of the plan; empty means all of it
 	// Release is rolled out in the place of the application's plan; nil for that.
 	Release *rings.Release
+	// Deploy is rolled out past the plan, and the ring before need not have
+	// verified it; nil for none. It needs a reason.
+	Deploy rings.Plan
 	// Empty are the rings that no cluster carries the label of.
 	Empty   []rings.RingName
 	Options Options
@@ -57,7 +60,7 @@ func (e *HeldError) Error() string { return strings.Join(e.Faults, "\n  ") }
 func (e *HeldError) Unwrap() error { return ErrHeld }
 
 // New makes the first event of a rollout from the application as it is now:
-// the snapshot of its plan, or of a release, and for each ring a step for each planned service,
+// the snapshot of its plan, or of what is rolled out in its place, and for each ring a step for each planned service,
 // in waves. It returns an *rings.UnknownError for a ring that is not there, an
 // *rings.InvalidError for rings out of order and for a plan that is empty or
 // names services that are not, an *UnverifiedError when the ring before one of
@@ -71,8 +74,11 @@ func New(a *rings.Application, r Request) (Created, error) {
 	}
 	c := Created{Scope: scopeOf(a), Options: r.Options, Link: r.Link}
 	plan := a.Plan
-	if r.Release != nil {
+	switch {
+	case r.Release != nil:
 		plan, c.Kind, c.Release = r.Release.Plan(), KindRelease, r.Release.Number
+	case r.Deploy != nil:
+		plan, c.Kind, c.Options.Direct = r.Deploy, KindDeploy, true
 	}
 	if plan, err = plan.Only(r.Only); err != nil {
 		return Created{}, err
@@ -81,12 +87,21 @@ func New(a *rings.Application, r Request) (Created, error) {
 		return Created{}, &rings.InvalidError{What: fmt.Sprintf("plan of application %q", a.Name), Faults: []string{"it is empty: there is nothing to roll out"}}
 	}
 	for _, ring := range named {
-		c.Rings = append(c.Rings, NewRing{Name: ring.Name, Policy: ring.Policy, Named: slices.Contains(r.Rings, ring.Name), Upstream: upstreamOf(a, ring.Name, r.Empty)})
+		c.addRing(a, ring, slices.Contains(r.Rings, ring.Name), r.Empty)
 	}
-	if c.Steps, err = newSteps(a, named, c.Plan, r.Options); err != nil {
+	if c.Steps, err = newSteps(a, named, c.Plan, c.Options); err != nil {
 		return Created{}, err
 	}
 	return c, permitted(a, c)
+}
+
+// addRing adds a ring, with today's policy.
+func (c *Created) addRing(a *rings.Application, ring rings.Ring, named bool, empty []rings.RingName) {
+	n := NewRing{Name: ring.Name, Policy: ring.Policy, Named: named}
+	if !c.Options.Direct {
+		n.Upstream = Upstream(a, ring.Name, empty)
+	}
+	c.Rings = append(c.Rings, n)
 }
 
 func scopeOf(a *rings.Application) Scope {
@@ -138,9 +153,9 @@ func ringsOfRequest(a *rings.Application, r Request) ([]rings.Ring, error) {
 	return out, nil
 }
 
-// upstreamOf returns the nearest ring before the named one that has clusters;
-// "" when there is none.
-func upstreamOf(a *rings.Application, ring rings.RingName, empty []rings.RingName) rings.RingName {
+// Upstream returns the nearest ring before the named one that has clusters; ""
+// when there is none.
+func Upstream(a *rings.Application, ring rings.RingName, empty []rings.RingName) rings.RingName {
 	names := a.RingNames()
 	for i := slices.Index(names, ring) - 1; i >= 0; i-- {
 		if !slices.Contains(empty, names[i]) {

@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -117,4 +118,62 @@ func TestNew_errors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a rollout ships comes from the plan, from a release, or from a person:
+// only the person goes past the ring before.
+func TestNew_source(t *testing.T) {
+	app := &rings.Application{Name: "shop", Rings: []rings.Ring{{Name: "ring-1"}, {Name: "ring-2"}}, Services: []rings.Service{
+		{Name: "db", Known: map[rings.RingName]rings.Known{"ring-1": {Version: "v2", Verified: "shop-1"}}}, {Name: "web"}},
+		Plan: rings.Plan{"db": {Version: "v2"}}}
+	second := []rings.RingName{"ring-2"}
+	release := func(db string) *rings.Release {
+		return &rings.Release{Number: 3, Versions: map[rings.ServiceName]rings.Version{"db": rings.Version(db)}}
+	}
+	tests := []struct {
+		name  string
+		req   orchestrator.Request
+		kind  orchestrator.Kind
+		plan  string
+		above rings.RingName
+		err   error
+	}{
+		{"plan", orchestrator.Request{Rings: second}, orchestrator.KindForward, "map[db:v2]", "ring-1", nil},
+		{"release", orchestrator.Request{Rings: second, Release: release("v2")}, orchestrator.KindRelease, "map[db:v2]", "ring-1", nil},
+		{"release that is not verified", orchestrator.Request{Rings: second, Release: release("v3")}, "", "", "", orchestrator.ErrUnverified},
+		{"deploy", orchestrator.Request{Rings: second, Deploy: rings.Plan{"web": {Version: "v9"}}, Options: orchestrator.Options{Reason: "now"}}, orchestrator.KindDeploy, "map[web:v9]", "", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := orchestrator.New(app, test.req)
+			if !errors.Is(err, test.err) {
+				t.Fatalf("err = %v, want %v", err, test.err)
+			}
+			if err != nil {
+				return
+			}
+			if c.Kind != test.kind || fmt.Sprint(c.Plan) != test.plan || c.Rings[0].Upstream != test.above || len(c.Steps) != 1 {
+				t.Errorf("created %q %v after %q, %d steps", c.Kind, c.Plan, c.Rings[0].Upstream, len(c.Steps))
+			}
+			if s := orchestrator.Apply(nil, orchestrator.Event{Rollout: "shop-2", Seq: 1, Body: c}); s.Kind != c.Kind || s.Release != c.Release {
+				t.Errorf("the state is of kind %q, release %d", s.Kind, s.Release)
+			} else if again := retried(t, app, s); again.Rings[0].Upstream != test.above || again.Kind != orchestrator.KindRetry {
+				t.Errorf("its retry is %q after %q", again.Kind, again.Rings[0].Upstream)
+			}
+		})
+	}
+	if app.Plan["db"].Version != "v2" || len(app.Plan) != 1 {
+		t.Errorf("the plan was changed: %v", app.Plan)
+	}
+}
+
+// retried is a retry of the rollout, which has failed.
+func retried(t *testing.T, a *rings.Application, s *orchestrator.State) orchestrator.Created {
+	t.Helper()
+	s = orchestrator.Apply(s, orchestrator.Event{Rollout: s.ID, Seq: 2, Body: orchestrator.Ended{Phase: orchestrator.Failed}})
+	c, err := orchestrator.NewRetry(a, orchestrator.Again{Of: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

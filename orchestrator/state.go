@@ -40,6 +40,7 @@ const (
 	KindRetry    Kind = "retry"    // to what an earlier rollout's plan said
 	KindRollback Kind = "rollback" // to what was there before an earlier rollout
 	KindRelease  Kind = "release"  // to what a release says
+	KindDeploy   Kind = "deploy"   // to versions that a person named, past the plan and the ring before
 )
 
 // StepPhase is where a step stands. StepDone, StepFailed, StepSkipped and
@@ -173,8 +174,11 @@ type Options struct {
 	Redeploy bool `json:"redeploy,omitempty"` // a new nonce even where the version is live
 	Override bool `json:"override,omitempty"` // go over versions that this store did not write, and over rings that were not verified
 	// AllowUnhealthy: dependencies outside the plan need not be healthy.
-	AllowUnhealthy bool   `json:"allowUnhealthy,omitempty"`
-	Reason         string `json:"reason,omitempty"`
+	AllowUnhealthy bool `json:"allowUnhealthy,omitempty"`
+	// Direct: the rings before need not have verified the versions, because a
+	// person named them.
+	Direct bool   `json:"direct,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Failure says why a rollout or a step ended badly.

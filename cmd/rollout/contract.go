@@ -193,7 +193,7 @@ func (p *program) driver(l *orchestrator.Lease) *driverView {
 // summaryView is a rollout in a list: a rolloutView without its steps.
 type summaryView struct {
 	ID         orchestrator.ID                     `json:"id"`
-	Kind       string                              `json:"kind"`    // forward, retry, rollback, release
+	Kind       string                              `json:"kind"`    // forward, retry, rollback, release, deploy
 	Of         orchestrator.ID                     `json:"of"`      // the rollout that it retries or takes back
 	Release    int                                 `json:"release"` // of kind release: its number; else 0
 	App        rings.AppName                       `json:"app"`

@@ -57,6 +57,8 @@ func createdWord(c orchestrator.Created) string {
 		return "created"
 	case orchestrator.KindRelease:
 		return fmt.Sprintf("created from release %d", c.Release)
+	case orchestrator.KindDeploy:
+		return "deploy created"
 	}
 	return fmt.Sprintf("%s of %s created", c.Kind, c.Of)
 }

@@ -67,6 +67,11 @@ func previewLines(v previewView) []string {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s on %s, %s:", v.App, r.Ring, clusterCount(len(r.Clusters))))
+		for _, g := range r.Gates {
+			if g.Over {
+				out = append(out, "  warning: "+g.Words)
+			}
+		}
 		for _, s := range r.Steps {
 			out = append(out, fmt.Sprintf("  %s  %s  %s  %s", s.place(), s.Service, s.change(), s.Words))
 			for _, words := range append(s.absences(), s.warnings()...) {

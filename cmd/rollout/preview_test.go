@@ -388,6 +388,7 @@ func TestPreview_gates(t *testing.T) {
 		}
 		l.survey(t)
 	}
+	direct := orchestrator.Request{Rings: second.Rings, Deploy: rings.Plan{"db": {Version: "v2"}, "web": {Version: "v9"}}, Options: orchestrator.Options{Reason: "an outage"}}
 	tests := []struct {
 		name    string
 		request orchestrator.Request
@@ -395,16 +396,18 @@ func TestPreview_gates(t *testing.T) {
 		make    func(*testing.T, *prospect)
 		want    gateView
 	}{
-		{"verified", second, verified, func(t *testing.T, l *prospect) { says(t, l, "v2") }, gateView{"upstream", whenBefore, "ring-1 verified by shop-3, shop-4", false}},
+		{"verified", second, verified, func(t *testing.T, l *prospect) { says(t, l, "v2") }, gateView{"upstream", whenBefore, "ring-1 verified by shop-3, shop-4", false, false}},
 		{"verified, and changed since", second, verified, func(t *testing.T, l *prospect) { says(t, l, "v9") },
-			gateView{"upstream", whenBefore, "ring-1 was verified by shop-3, shop-4, but says something else now: v9 for db; v9 for api", true}},
+			gateView{"upstream", whenBefore, "ring-1 was verified by shop-3, shop-4, but says something else now: v9 for db; v9 for api", true, false}},
 		{"overridden", override, func(*rings.Application) {}, func(*testing.T, *prospect) {},
-			gateView{"upstream", whenBefore, "ring-1 was not verified at this version of db, api, web: overridden: an outage", false}},
+			gateView{"upstream", whenBefore, "ring-1 was not verified at this version of db, api, web: overridden: an outage", false, true}},
+		{"deployed directly", direct, verified, func(*testing.T, *prospect) {},
+			gateView{"upstream", whenBefore, "ring-1 was not verified at this version of web: deployed directly: an outage", false, true}},
 		{"in the rollout", orchestrator.Request{Rings: []rings.RingName{"ring-1", "ring-2"}}, func(*rings.Application) {}, func(*testing.T, *prospect) {},
-			gateView{"upstream", whenBefore, "ring-1 done in this rollout", true}},
+			gateView{"upstream", whenBefore, "ring-1 done in this rollout", true, false}},
 		{"halted", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
 			l.halt = &rings.Halt{App: "shop", By: "eve@example.com", Reason: "not today", At: started}
-		}, gateView{"halt", whenBefore, `halted: application "shop" by eve@example.com since 2026-11-20T12:00:00Z, until it is lifted: not today`, true}},
+		}, gateView{"halt", whenBefore, `halted: application "shop" by eve@example.com since 2026-11-20T12:00:00Z, until it is lifted: not today`, true, false}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -91,7 +91,7 @@ func (r previewRingView) gateLine(when string, s style) []string {
 			continue
 		}
 		w := g.Words
-		if g.Holds {
+		if g.Holds || g.Over {
 			w = s.warn(w)
 		}
 		words = append(words, w)

@@ -34,6 +34,8 @@ type gateView struct {
 	// Holds: the rollout is going to wait for it, or to fail at it, as things
 	// are now.
 	Holds bool `json:"holds"`
+	// Over: a person goes over it, with a reason.
+	Over bool `json:"over"`
 }
 
 // Times at which a gate counts.
