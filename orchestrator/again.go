@@ -10,7 +10,7 @@ import (
 // Again is what a person asks for with `rollout retry` and `rollout rollback`.
 type Again struct {
 	Of     *State         // an earlier rollout, ended
-	Ring   rings.RingName // for a rollback: only this ring; "" for all
+	Ring   rings.RingName // for a rollback: only this ring or group; "" for all
 	Failed bool           // for a retry: only what is not done
 	Empty  []rings.RingName
 	Reason string
@@ -128,17 +128,21 @@ func (r Again) check(verb string) error {
 func (r Again) changed(a *rings.Application) ([]*StepState, error) {
 	var out []*StepState
 	var faults []string
+	only := r.Of.RingNames()
+	if r.Ring != "" {
+		var err error
+		if only, err = a.Expand([]rings.RingName{r.Ring}); err != nil {
+			return nil, err
+		}
+	}
 	for _, st := range r.Of.Steps {
-		if !st.changed() || st.Phase == StepRolledBack || r.Ring != "" && st.Ring != r.Ring {
+		if !st.changed() || st.Phase == StepRolledBack || !slices.Contains(only, st.Ring) {
 			continue
 		}
 		if st.before() == "" {
 			faults = append(faults, fmt.Sprintf("%s on %s: its clusters ran different versions before, which one entry cannot restore", st.Target.Service, st.Ring))
 		}
 		out = append(out, st)
-	}
-	if _, err := a.Ring(r.Ring); r.Ring != "" && err != nil {
-		return nil, err
 	}
 	if len(out) == 0 {
 		faults = append(faults, "it changed nothing that has not been taken back")

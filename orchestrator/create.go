@@ -11,7 +11,7 @@ import (
 
 // Request is what a person asks for with `rollout create` and `deploy`.
 type Request struct {
-	Rings []rings.RingName // by name, in the application's order
+	Rings []rings.RingName // by name or group, in the application's order
 	// Through: the rings before the last one are passed through, too, and may
 	// be empty.
 	Through bool
@@ -68,6 +68,10 @@ func (e *HeldError) Unwrap() error { return ErrHeld }
 // *HeldError for versions that a rollback withdrew. What the repositories say
 // is not looked at here.
 func New(a *rings.Application, r Request) (Created, error) {
+	var err error
+	if r.Rings, err = a.Expand(r.Rings); err != nil {
+		return Created{}, err
+	}
 	named, err := ringsOfRequest(a, r)
 	if err != nil {
 		return Created{}, err
@@ -134,9 +138,6 @@ func permitted(a *rings.Application, c Created) error {
 func ringsOfRequest(a *rings.Application, r Request) ([]rings.Ring, error) {
 	at := -1
 	for _, name := range r.Rings {
-		if _, err := a.Ring(name); err != nil {
-			return nil, err
-		}
 		i := slices.Index(a.RingNames(), name)
 		if i <= at {
 			return nil, &rings.InvalidError{What: fmt.Sprintf("rings of application %q", a.Name),

@@ -15,17 +15,22 @@ type Application struct {
 	Manager   string            `json:"manager"`   // uid of the manager's kube-system namespace
 	RingLabel string            `json:"ringLabel"`
 	Selector  map[string]string `json:"selector"`
-	Rings     []Ring            `json:"rings"`    // in rollout order
+	Rings     []Ring            `json:"rings"` // in rollout order
+	Groups    []Group           `json:"groups,omitempty"`
 	Services  []Service         `json:"services"` // in the order they were added
 	Plan      Plan              `json:"plan,omitempty"`
 	CreatedBy string            `json:"createdBy"`
 	CreatedAt time.Time         `json:"createdAt"`
 }
 
-// Ring returns the ring of that name, or an *UnknownError.
+// Ring returns the ring of that name, or an *UnknownError; for the name of a
+// group it is an *InvalidError. The pointer is into the application.
 func (a *Application) Ring(name RingName) (*Ring, error) {
 	i := slices.IndexFunc(a.Rings, func(r Ring) bool { return r.Name == name })
 	if i < 0 {
+		if err := a.notOne(name); err != nil {
+			return nil, err
+		}
 		return nil, a.unknown("ring", string(name), names(a.RingNames()))
 	}
 	return &a.Rings[i], nil
@@ -115,6 +120,7 @@ func (a *Application) Validate() error {
 	for _, r := range a.Rings {
 		faults = append(faults, faultsOf(r.Validate())...)
 	}
+	faults = append(faults, a.groupFaults()...)
 	for _, s := range a.Services {
 		faults = append(faults, faultsOf(s.Validate())...)
 		faults = append(faults, a.unknownDependencies(s)...)
@@ -138,6 +144,9 @@ func (a *Application) duplicates() []string {
 	}
 	for _, r := range a.Rings {
 		note("ring", string(r.Name))
+	}
+	for _, g := range a.Groups {
+		note("ring", string(g.Name))
 	}
 	for _, s := range a.Services {
 		note("service", string(s.Name))

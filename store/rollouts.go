@@ -66,7 +66,7 @@ type Summary struct {
 // Filter says which rollouts to list; the zero value means all.
 type Filter struct {
 	App    rings.AppName   // "" for all
-	Ring   rings.RingName  // "" for all
+	Ring   rings.RingName  // or, with App, a group of rings; "" for all
 	Live   bool            // only those that have not ended
 	Limit  int             // at most so many; 0 for all
 	Before orchestrator.ID // only older ones than this: the Next of the page before
@@ -241,6 +241,10 @@ func eachNewest(tx *bolt.Tx, f Filter, fn func(Summary) (bool, error)) error {
 	case f.App != "":
 		b, skip = bucketRollouts, 0
 	}
+	on, err := ringsOf(tx, f)
+	if err != nil {
+		return err
+	}
 	c := tx.Bucket(b).Cursor()
 	key, err := startOf(tx, c, f, skip)
 	for ; err == nil && key != nil; key, _ = c.Prev() {
@@ -254,7 +258,7 @@ func eachNewest(tx *bolt.Tx, f Filter, fn func(Summary) (bool, error)) error {
 		if err != nil {
 			return err
 		}
-		if f.Ring != "" && !slices.Contains(row.Rings, f.Ring) {
+		if f.Ring != "" && !slices.ContainsFunc(row.Rings, func(r rings.RingName) bool { return slices.Contains(on, r) }) {
 			continue
 		}
 		if more, err := fn(row); err != nil || !more {
@@ -262,6 +266,25 @@ func eachNewest(tx *bolt.Tx, f Filter, fn func(Summary) (bool, error)) error {
 		}
 	}
 	return err
+}
+
+// ringsOf are the rings that the filter lets through.
+func ringsOf(tx *bolt.Tx, f Filter) ([]rings.RingName, error) {
+	one := []rings.RingName{f.Ring}
+	if f.App == "" || f.Ring == "" {
+		return one, nil
+	}
+	a, err := getApp(tx, f.App)
+	if errors.Is(err, rings.ErrUnknown) {
+		return one, nil // its rollouts stay in the history
+	}
+	if err != nil {
+		return nil, err
+	}
+	if g, err := a.Group(f.Ring); err == nil {
+		return g.Rings, nil
+	}
+	return one, nil
 }
 
 // startOf moves to the newest rollout that the filter may let through.

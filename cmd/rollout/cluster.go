@@ -50,10 +50,11 @@ func (p *program) clusterListCommand() *cli.Command {
 
 func (p *program) runClusterList(ctx context.Context, o clusterOptions) error {
 	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		on := []rings.RingName{o.ring}
 		if o.app != "" {
 			a, err := db.App(ctx, o.app)
 			if err == nil && o.ring != "" {
-				_, err = a.Ring(o.ring)
+				on, err = a.Expand(on)
 			}
 			if err != nil {
 				return err
@@ -63,7 +64,7 @@ func (p *program) runClusterList(ctx context.Context, o clusterOptions) error {
 		if err != nil {
 			return err
 		}
-		return p.printClusters(slices.DeleteFunc(all, func(c rings.Cluster) bool { return o.ring != "" && c.Ring != o.ring }),
+		return p.printClusters(slices.DeleteFunc(all, func(c rings.Cluster) bool { return o.ring != "" && !slices.Contains(on, c.Ring) }),
 			`no cluster is recorded; "rollout cluster add CLUSTER --app APP --ring RING" adds one`)
 	})
 }

@@ -48,6 +48,7 @@ type ringView struct {
 	OnFailure       string              `json:"onFailure"` // stop, pause, rollback-ring, rollback
 	OnJoin          string              `json:"onJoin"`    // include, later
 	Checks          []ringCheckView     `json:"checks"`
+	Groups          []rings.RingName    `json:"groups"` // that it is in
 	Clusters        []rings.ClusterName `json:"clusters"`
 	policy          rings.Policy
 }
@@ -76,7 +77,7 @@ func viewCheck(c rings.Check) ringCheckView {
 func viewRing(a *rings.Application, i int, clusters []rings.Cluster) ringView {
 	r := a.Rings[i]
 	v := viewPolicy(r.Policy)
-	v.App, v.Name, v.Clusters = a.Name, r.Name, []rings.ClusterName{}
+	v.App, v.Name, v.Clusters, v.Groups = a.Name, r.Name, []rings.ClusterName{}, append([]rings.RingName{}, a.GroupsOf(r.Name)...)
 	if i > 0 {
 		v.After = a.Rings[i-1].Name
 	}

@@ -189,7 +189,7 @@ func cmpHint(hints ...string) string {
 var listCommands = map[string]string{
 	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP",
 	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list",
-	"release": "rollout release list APP", "ring or rollout": "rollout ring list APP",
+	"ring group": "rollout ring group list APP", "release": "rollout release list APP", "ring or rollout": "rollout ring list APP",
 }
 
 func unknownHint(err error) string {

@@ -17,7 +17,7 @@ func (p *program) ringCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ring", Category: "Describe", Usage: "Describe the rings of an application",
 		Description: "A ring is a group of clusters that is rolled out together; rings have an order.\n\n" + examples("rollout ring create shop ring-1"),
-		Subcommands: []*cli.Command{p.ringCreateCommand(), p.ringListCommand(), p.ringShowCommand(), p.ringUpdateCommand(), p.ringDeleteCommand()},
+		Subcommands: []*cli.Command{p.ringCreateCommand(), p.ringListCommand(), p.ringShowCommand(), p.ringUpdateCommand(), p.ringDeleteCommand(), p.ringGroupCommand()},
 	}
 }
 
@@ -182,7 +182,7 @@ func ringPairs(v ringView) []string {
 	for _, c := range v.policy.Checks {
 		out = append(out, "check "+c.Name, checkSpec(c))
 	}
-	return append(out, "clusters", join(v.Clusters))
+	return append(out, "groups", join(v.Groups), "clusters", join(v.Clusters))
 }
 
 func (p *program) ringUpdateCommand() *cli.Command {
@@ -226,7 +226,7 @@ func (p *program) ringDeleteCommand() *cli.Command {
 	return &cli.Command{
 		Name: "delete", Usage: "Forget a ring", ArgsUsage: "APP RING",
 		Description: "Only what rollout knows of it is forgotten: labels, files and what runs stay. Refused while clusters are\n" +
-			"recorded on it, or a rollout is live there.\n\n" + examples("rollout ring delete shop ring-2"),
+			"recorded on it, a group has it, or a rollout is live there.\n\n" + examples("rollout ring delete shop ring-2"),
 		Action: func(c *cli.Context) error { return p.runRingDelete(c.Context, ringOptionsOf(c)) },
 	}
 }
@@ -244,6 +244,11 @@ func (p *program) runRingDelete(ctx context.Context, o ringOptions) error {
 			return &commandError{exit: exitConflict, code: "in-use", err: rings.ErrInUse,
 				what: fmt.Sprintf("ring %q of application %q: still needed by the clusters %s", o.ring, o.app, join(v.Clusters)),
 				hint: fmt.Sprintf("move them with \"rollout cluster set-ring CLUSTER RING --app %s\", or forget them with \"rollout cluster remove CLUSTER --app %s\"", o.app, o.app)}
+		}
+		if len(v.Groups) > 0 {
+			return &commandError{exit: exitConflict, code: "in-use", err: rings.ErrInUse,
+				what: fmt.Sprintf("ring %q of application %q: still needed by the ring groups %s", o.ring, o.app, join(v.Groups)),
+				hint: fmt.Sprintf("rollout ring group delete %s %s", o.app, v.Groups[0])}
 		}
 		if err := db.UpdateApp(ctx, o.app, func(a *rings.Application) error { return forgetRing(a, o.ring) }); err != nil {
 			return err
