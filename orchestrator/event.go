@@ -30,6 +30,7 @@ type (
 		Kind    Kind                                `json:"kind,omitempty"`
 		Of      ID                                  `json:"of,omitempty"`
 		Release int                                 `json:"release,omitempty"`
+		Train   *Taken                              `json:"train,omitempty"`
 		Scope   Scope                               `json:"scope"`
 		Rings   []NewRing                           `json:"rings"`
 		Plan    map[rings.ServiceName]rings.Version `json:"plan"`

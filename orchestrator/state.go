@@ -41,6 +41,7 @@ const (
 	KindRollback Kind = "rollback" // to what was there before an earlier rollout
 	KindRelease  Kind = "release"  // to what a release says
 	KindDeploy   Kind = "deploy"   // to versions that a person named, past the plan and the ring before
+	KindTrain    Kind = "train"    // to what is verified on a ring before
 )
 
 // StepPhase is where a step stands. StepDone, StepFailed, StepSkipped and
@@ -90,6 +91,7 @@ type State struct {
 	Kind    Kind                                `json:"kind,omitempty"`
 	Of      ID                                  `json:"of,omitempty"`      // the rollout that it retries or takes back
 	Release int                                 `json:"release,omitempty"` // the number of the release that it rolls out
+	Train   *Taken                              `json:"train,omitempty"`   // what a train was made from
 	Scope   Scope                               `json:"scope"`
 	Rings   []*RingState                        `json:"ringStates"` // in the order they go
 	Plan    map[rings.ServiceName]rings.Version `json:"plan"`       // the snapshot

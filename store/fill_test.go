@@ -47,7 +47,8 @@ func failed(ref orchestrator.Ref) orchestrator.Body {
 // again when it is resumed, and cannot take all of it back.
 func everything() []orchestrator.Event {
 	first := storetest.Created(storetest.App("shop"), "ring-1", "ring-2")
-	first.Kind, first.Release = orchestrator.KindRelease, 1
+	first.Kind, first.Release = orchestrator.KindTrain, 1
+	first.Train = &orchestrator.Taken{Ring: "ring-0", At: storetest.Start, Left: []orchestrator.Left{{Service: "web", Version: "v2", Cause: orchestrator.LeftLocked, Words: "web is locked"}}}
 	first.Options = orchestrator.Options{Override: true, Reason: "sale"}
 	first.Rings[0].Upstream = "ring-0"
 	first.Rings[0].Policy = rings.Policy{ApproveBefore: true, Soak: 10 * time.Minute, OnJoin: rings.JoinLater}
