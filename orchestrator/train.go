@@ -13,10 +13,10 @@ import (
 type Train struct {
 	Ring rings.RingName // to which versions are taken
 	From rings.RingName // the ring they are taken from; "" for the one before Ring
-	// At is the time at which From ran what is taken, and Then what that was;
-	// zero and nil for what is recorded now.
+	// At is the time at which From ran what is taken, and Then what the rings ran
+	// at that time; zero and nil for what is recorded now.
 	At    time.Time
-	Then  map[rings.ServiceName]rings.Known
+	Then  map[rings.RingName]map[rings.ServiceName]rings.Known
 	Empty []rings.RingName // that no cluster carries the label of
 	// Locked are the services that are kept as they are, each with who keeps it
 	// and why.
@@ -29,7 +29,9 @@ type Train struct {
 type Taken struct {
 	Ring rings.RingName `json:"ring"`
 	At   time.Time      `json:"at,omitzero"` // when Ring ran them; zero: when the rollout was created
-	Left []Left         `json:"left,omitempty"`
+	// Left are the services that were not taken; without those that Ring had
+	// already, where others were taken.
+	Left []Left `json:"left,omitempty"`
 }
 
 // Left is a service that a train did not take, and why.
@@ -89,6 +91,7 @@ func NewTrain(a *rings.Application, t Train) (Created, error) {
 	if len(plan) == 0 {
 		return Created{}, &NothingError{Ring: t.Ring, Taken: taken}
 	}
+	taken.Left = slices.DeleteFunc(left, func(l Left) bool { return l.Cause == LeftCurrent })
 	c := Created{Kind: KindTrain, Scope: scopeOf(a), Plan: plan, Options: t.Options, Link: t.Link, Train: &taken}
 	c.Options.Direct = !t.At.IsZero() // it was verified then, and need not be so now
 	ring, err := a.Ring(t.Ring)
@@ -163,7 +166,7 @@ func (t Train) source(s *rings.Service) rings.Known {
 	if t.At.IsZero() {
 		return s.Known[t.From]
 	}
-	return t.Then[s.Name]
+	return t.Then[t.From][s.Name]
 }
 
 // verdict is why the service is left; "" when it is taken.

@@ -102,3 +102,32 @@ func TestAsOf(t *testing.T) {
 	_, err := db.AsOf(t.Context(), "shop", "ring-7", times[0])
 	wantUnknown(t, err, "ring", "ring-1")
 }
+
+// TestObservedKeepsVerified: to look at a service whose file was changed for
+// another ring takes nothing away; another version on the ring does.
+func TestObservedKeepsVerified(t *testing.T) {
+	for version, kept := range map[rings.Version]bool{"v2": true, "v3": false} {
+		db := openShop(t)
+		ref := orchestrator.Ref{Ring: "ring-1", Service: "db"}
+		tape, lease := startKind(t, db, orchestrator.KindForward, "ring-1")
+		for _, b := range append(rolled(ref, "v1", "v2", "c1"), ringDone("ring-1"), orchestrator.Ended{Phase: orchestrator.Succeeded}) {
+			appendAll(t, db, tape.Batch(lease, b))
+		}
+		before := service(t, db).Known["ring-1"]
+		app, err := db.App(t.Context(), "shop")
+		must(t, err)
+		first := storetest.Created(app, "ring-1")
+		for i := range first.Steps {
+			first.Steps[i].Observed = first.Steps[i].Target.Service == "db"
+		}
+		id, err := db.CreateRollout(t.Context(), "shop", func(orchestrator.ID, *rings.Application) (orchestrator.Created, error) { return first, nil }, "bob", storetest.Start.Add(time.Hour))
+		must(t, err)
+		lease, err = db.Acquire(t.Context(), id, driver, storetest.Start, time.Hour)
+		must(t, err)
+		tape = storetest.NewTape(id, first, "bob", storetest.Start.Add(time.Hour))
+		appendAll(t, db, tape.Batch(lease, orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: version, From: version, Commit: "c9"}}, done(ref)))
+		if after := service(t, db).Known["ring-1"]; (after == before) != kept || (after.Verified != "") != kept {
+			t.Errorf("%s: %+v, before it was looked at %+v", version, after, before)
+		}
+	}
+}

@@ -99,6 +99,9 @@ func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at
 	if b.Phase != orchestrator.StepDone {
 		return nil
 	}
+	if st := stepOf(s, b.Ref); st != nil && st.Observed {
+		return a.observed(s, b.Ref, at, e)
+	}
 	if !at.Ours {
 		if err := a.published(s, b.Ref, at, at.Commit, e); err != nil {
 			return err
@@ -111,6 +114,16 @@ func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at
 		return a.withdrawn(s, b.Ref, rings.Hold{By: s.StartedBy, Reason: s.Options.Reason, At: e.At.UTC()})
 	}
 	return nil
+}
+
+// observed notes a version that others have put there. What only was looked at
+// stays verified, also when a commit for another ring has touched its file.
+func (a *appender) observed(s *orchestrator.State, ref orchestrator.Ref, at orchestrator.Attempt, e orchestrator.Event) error {
+	svc, err := a.service(s.Scope.App, ref.Service)
+	if svc == nil || svc.Known[ref.Ring].Version == at.Version {
+		return err
+	}
+	return a.published(s, ref, at, at.Commit, e)
 }
 
 // absent notes of a service that is deployed on none of the ring's clusters

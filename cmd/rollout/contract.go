@@ -194,7 +194,7 @@ func (p *program) driver(l *orchestrator.Lease) *driverView {
 // summaryView is a rollout in a list: a rolloutView without its steps.
 type summaryView struct {
 	ID         orchestrator.ID                     `json:"id"`
-	Kind       string                              `json:"kind"`    // forward, retry, rollback, release, deploy
+	Kind       string                              `json:"kind"`    // forward, retry, rollback, release, deploy, train
 	Of         orchestrator.ID                     `json:"of"`      // the rollout that it retries or takes back
 	Release    int                                 `json:"release"` // of kind release: its number; else 0
 	App        rings.AppName                       `json:"app"`
@@ -280,7 +280,8 @@ type rolloutView struct {
 	summaryView
 	Hint       string          `json:"hint"`
 	Awaits     *awaitsView     `json:"awaits"`
-	Halt       *haltView       `json:"halt"` // that it waits for
+	Halt       *haltView       `json:"halt"`  // that it waits for
+	Train      *takenView      `json:"train"` // of kind train
 	Warnings   []string        `json:"warnings"`
 	RingStates []ringStateView `json:"ringStates"`
 	Steps      []stepView      `json:"steps"`
@@ -350,7 +351,7 @@ func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) roll
 
 // viewState is the rollout as it was at the time, without its driver.
 func viewState(s *orchestrator.State, now time.Time) rolloutView {
-	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s)}
+	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s), Train: viewTaken(s.Train)}
 	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
 	if s.Failure != nil {

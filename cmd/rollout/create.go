@@ -173,7 +173,7 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 }
 
 // shippable returns the application, if by all that the store knows the
-// rollout is possible. Whether a ring's upstream was verified is asked later,
+// rollout is possible. What the ring before has verified is asked later,
 // when it is known which rings have clusters.
 func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*rings.Application, error) {
 	a, err := db.App(ctx, sh.app)
@@ -181,7 +181,7 @@ func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*ri
 		return nil, err
 	}
 	created, err := sh.first(a, nil)
-	if err != nil && !errors.Is(err, orchestrator.ErrUnverified) {
+	if err != nil && !errors.Is(err, orchestrator.ErrUnverified) && !errors.Is(err, orchestrator.ErrNothing) {
 		return nil, err
 	}
 	for _, ring := range created.RingNames() {

@@ -59,6 +59,8 @@ func createdWord(c orchestrator.Created) string {
 		return fmt.Sprintf("created from release %d", c.Release)
 	case orchestrator.KindDeploy:
 		return "deploy created"
+	case orchestrator.KindTrain:
+		return fmt.Sprintf("train from %s created", c.Train.Ring)
 	}
 	return fmt.Sprintf("%s of %s created", c.Kind, c.Of)
 }

@@ -61,6 +61,9 @@ func (p *program) printPreview(v previewView) error {
 // previewLines is the preview in short, for a rollout that begins at once.
 func previewLines(v previewView) []string {
 	var out []string
+	for _, l := range v.Train.lines() {
+		out = append(out, "train: "+l)
+	}
 	for _, r := range v.Rings {
 		if r.Skipped {
 			out = append(out, fmt.Sprintf("%s on %s: %s", v.App, r.Ring, wordsSkipped))

@@ -118,8 +118,11 @@ func (l *prospect) passedBy(ring orchestrator.NewRing) []gateView {
 	if ring.Upstream == "" || len(missing) == 0 {
 		return nil
 	}
-	return []gateView{{Gate: "upstream", When: whenBefore, Over: true,
-		Words: fmt.Sprintf("%s was not verified at this version of %s: deployed directly: %s", ring.Upstream, join(missing), cmpHint(l.created.Options.Reason, "the rollout that is retried was"))}}
+	why := "deployed directly: " + cmpHint(l.created.Options.Reason, "the rollout that is retried was")
+	if taken := l.created.Train; taken != nil {
+		why = fmt.Sprintf("taken as %s had verified it at %s", taken.Ring, stamp(taken.At))
+	}
+	return []gateView{{Gate: "upstream", When: whenBefore, Over: true, Words: fmt.Sprintf("%s was not verified at this version of %s: %s", ring.Upstream, join(missing), why)}}
 }
 
 // verifiedBy are the rollouts that verified the ring's upstream at the versions

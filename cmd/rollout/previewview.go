@@ -15,6 +15,7 @@ type previewView struct {
 	Rings     []previewRingView `json:"rings"` // in the order they go
 	Untouched []untouchedView   `json:"untouched"`
 	Others    []otherView       `json:"others"`
+	Train     *takenView        `json:"train"` // of a train
 }
 
 // previewRingView is a ring of the rollout.

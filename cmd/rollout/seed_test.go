@@ -20,6 +20,7 @@ import (
 //	seed rollout APP RING PHASE [MINUTES]   started so long before TEST_NOW
 //	seed release APP RING NUMBER            a rollout of the release, just created
 //	seed deploy APP RING SERVICE=VERSION REASON   just created
+//	seed train APP RING                     just created
 //	seed rings APP STATE MINUTES            over all rings: new, old (by an older engine), running,
 //	                        soaking, awaiting, paused, stuck or rolledback
 //	seed obey ID            drives it, as the engine decides, until it has taken a command
@@ -46,6 +47,8 @@ func seed(args []string) error {
 		return seedRelease(ctx, db, rings.AppName(args[1]), rings.RingName(args[2]), args[3])
 	case "deploy":
 		return seedDeploy(ctx, db, args[1:])
+	case "train":
+		return seedTrain(ctx, db, rings.AppName(args[1]), rings.RingName(args[2]))
 	case "rings":
 		return seedRings(ctx, db, args[1:])
 	case "obey":
@@ -122,6 +125,13 @@ func seedDeploy(ctx context.Context, db *store.DB, args []string) error {
 		Deploy: rings.Plan{wanted[0].service: {Version: wanted[0].version}}}
 	_, err = db.CreateRollout(ctx, rings.AppName(args[0]), func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
 		return orchestrator.New(a, r)
+	}, "bob@example.com", testNow())
+	return err
+}
+
+func seedTrain(ctx context.Context, db *store.DB, app rings.AppName, ring rings.RingName) error {
+	_, err := db.CreateRollout(ctx, app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		return orchestrator.NewTrain(a, orchestrator.Train{Ring: ring})
 	}, "bob@example.com", testNow())
 	return err
 }

@@ -124,6 +124,22 @@ func waveWord(wave int) string {
 	return fmt.Sprintf("wave %d", wave)
 }
 
+// madeFrom says where a rollout's versions come from, when that is not the plan.
+func madeFrom(s *orchestrator.State) []string {
+	var out []string
+	switch s.Kind {
+	case orchestrator.KindRelease:
+		return []string{fmt.Sprintf("  release %d", s.Release)}
+	case orchestrator.KindDeploy:
+		return []string{"  deployed directly, whatever the plan says"}
+	case orchestrator.KindTrain:
+		for _, l := range viewTaken(s.Train).lines() {
+			out = append(out, "  train: "+l)
+		}
+	}
+	return out
+}
+
 func (f frame) head(s *orchestrator.State) []string {
 	words := []string{string(s.ID), join(s.RingNames()), f.phase(s.Phase), "started " + f.when(s.StartedAt) + " by " + s.StartedBy}
 	if !s.FinishedAt.IsZero() {
@@ -133,6 +149,7 @@ func (f frame) head(s *orchestrator.State) []string {
 	if s.Of != "" {
 		out = append(out, fmt.Sprintf("  %s of %s", s.Kind, s.Of))
 	}
+	out = append(out, madeFrom(s)...)
 	if s.Options.Reason != "" {
 		out = append(out, "  reason: "+s.Options.Reason)
 	}
