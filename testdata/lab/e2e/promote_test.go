@@ -49,7 +49,7 @@ func (s *scenario) train(r result) trained {
 // has proved, the last ring first, and nothing twice. What a person deploys
 // directly is not undone by the next one, but by a train as of an earlier time.
 func TestPromote(t *testing.T) {
-	s := play(t, "train", 2)
+	s := play(t, "promote", 2)
 	s.rings = threeRings
 	s.setUp(service{name: "db"}, service{name: "api", needs: []string{"db"}})
 	s.ok("ring", "group", "create", s.app, "prod", "ring-2", "ring-3")
