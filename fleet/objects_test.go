@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -227,5 +229,53 @@ func TestPermissions(t *testing.T) {
 	}
 	if want := `patch gitrepos.fleet.cattle.io/status in namespace "fleet-default"`; got[1].String() != want || !got[1].Optional {
 		t.Errorf("got %s, want %s", got[1], want)
+	}
+}
+
+func TestStanding(t *testing.T) {
+	f := newFakeAPI(t)
+	populate(f)
+	m := f.manager(t, Options{})
+	target := orchestrator.Target{Service: "web", GitRepo: "shop-web", Path: "deploy"}
+	if got, err := m.Standing(t.Context(), target); err != nil || fmt.Sprint(got) != "[c1 c2 c3]" {
+		t.Errorf("%v, %v", got, err)
+	}
+	target.Bundle = "other"
+	if got, err := m.Standing(t.Context(), target); err != nil || len(got) != 0 {
+		t.Errorf("without its Bundle: %v, %v", got, err)
+	}
+	target.GitRepo = "shop-db"
+	if got, err := m.Standing(t.Context(), target); err != nil || len(got) != 0 {
+		t.Errorf("without its GitRepo: %v, %v", got, err)
+	}
+}
+
+func TestWatchClusters(t *testing.T) {
+	f := newFakeAPI(t)
+	putCluster(f, "c1", "ring-1")
+	putCluster(f, "c2", "ring-2")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	seen, ended := make(chan string, 10), make(chan error, 1)
+	m := f.manager(t, Options{})
+	go func() {
+		ended <- m.WatchClusters(ctx, ClusterWatch{Labels: map[string]string{"ring": "ring-1"}}, func(c Cluster) { seen <- fmt.Sprint(c.Name, c.Labels) })
+	}()
+	await(t, "c1 listed", seen)
+	waitWatches(t, f, 1)
+	f.put(fleetPath("fleet-default", "clusters", "c1"), obj{"metadata": obj{"labels": obj{"ring": "ring-1", "app": "shop", "new": "x"}}})
+	await(t, "c1 changed", seen)
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	select {
+	case more := <-seen:
+		t.Errorf("more was seen: %s", more)
+	default:
+	}
+	f.deny["list clusters"] = true
+	if err := m.WatchClusters(t.Context(), ClusterWatch{Name: "c1"}, func(Cluster) {}); !errors.Is(err, ErrForbidden) {
+		t.Errorf("forbidden: %v", err)
 	}
 }

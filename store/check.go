@@ -36,6 +36,7 @@ func (db *DB) Check(ctx context.Context) []error {
 			c.orphans(bucketLeases)
 			c.inbox()
 			c.halts()
+			c.notes()
 		}
 		return nil
 	})
@@ -103,6 +104,18 @@ func (c *checker) clusters() {
 			c.fault("cluster %q is stored as %q", record.Name, key)
 		} else if _, err := getApp(c.tx, record.App); err != nil {
 			c.fault("cluster %q: %w", record.Name, err)
+		}
+	}
+}
+
+func (c *checker) notes() {
+	b := c.tx.Bucket(bucketNotes)
+	for _, key := range keysOf(b) {
+		var n rings.Note
+		if _, err := get(b, []byte(key), &n); err != nil {
+			c.fault("note %q: %w", key, err)
+		} else if string(noteKey(n)) != key {
+			c.fault("note %d of application %q is stored as %q", n.Number, n.App, key)
 		}
 	}
 }

@@ -25,6 +25,29 @@ func (db *DB) PutCluster(ctx context.Context, c rings.Cluster) error {
 	})
 }
 
+// MoveCluster is PutCluster for a cluster that was put on its ring by a command:
+// n says who did it, and why, and is noted with the ring that was recorded before.
+// A cluster that is recorded there already is not noted again.
+func (db *DB) MoveCluster(ctx context.Context, c rings.Cluster, n rings.Note) error {
+	n.App, n.Kind, n.Cluster, n.To = c.App, rings.NoteClusterMoved, c.Name, c.Ring
+	return db.update(ctx, func(tx *bolt.Tx) error {
+		if _, err := getApp(tx, c.App); err != nil {
+			return err
+		}
+		var old rings.Cluster
+		b, key := tx.Bucket(bucketClusters), pair(c.App, c.Name)
+		known, err := get(b, key, &old)
+		if err != nil {
+			return err
+		}
+		if _, err := put(b, key, c); err != nil || known && old.Ring == c.Ring {
+			return err
+		}
+		n.From = old.Ring
+		return addNote(tx, n)
+	})
+}
+
 // Cluster returns the application's record of the cluster.
 func (db *DB) Cluster(ctx context.Context, app rings.AppName, name rings.ClusterName) (rings.Cluster, error) {
 	var c rings.Cluster
@@ -49,30 +72,26 @@ func (db *DB) Clusters(ctx context.Context, app rings.AppName) ([]rings.Cluster,
 				return err
 			}
 		}
-		b := tx.Bucket(bucketClusters)
-		prefix := prefixOf(app)
-		cur := b.Cursor()
-		for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
-			var c rings.Cluster
-			if err := decode(b, k, v, &c); err != nil {
-				return err
-			}
-			all = append(all, c)
-		}
-		return nil
+		var err error
+		all, err = clustersOf(tx, app)
+		return err
 	})
 	return all, err
 }
 
-// DeleteCluster removes the application's record of the cluster.
-func (db *DB) DeleteCluster(ctx context.Context, app rings.AppName, name rings.ClusterName) error {
-	return db.update(ctx, func(tx *bolt.Tx) error {
-		b, key := tx.Bucket(bucketClusters), pair(app, name)
-		if b.Get(key) == nil {
-			return unknownCluster(tx, app, name)
+// clustersOf returns the application's records, or with "" those of all.
+func clustersOf(tx *bolt.Tx, app rings.AppName) ([]rings.Cluster, error) {
+	var all []rings.Cluster
+	b, prefix := tx.Bucket(bucketClusters), prefixOf(app)
+	cur := b.Cursor()
+	for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
+		var c rings.Cluster
+		if err := decode(b, k, v, &c); err != nil {
+			return nil, err
 		}
-		return b.Delete(key)
-	})
+		all = append(all, c)
+	}
+	return all, nil
 }
 
 // prefixOf is the prefix of the application's keys; of all when it is "".

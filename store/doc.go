@@ -46,11 +46,14 @@
 //	halts
 //	  <app>                      rings.Halt of the application, JSON
 //	  *                          rings.Halt of all applications, JSON
+//	notes
+//	  <app-n>                    rings.Note, JSON
 //
 // Numbers are 8 bytes, big-endian, and so is <seq>. <rollout> is the
 // application's name, a zero byte and the rollout's number, so that an
 // application's rollouts lie in order. <app-cluster> is both names with a zero
-// byte between. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
+// byte between, <app-n> the application's, a zero byte and the note's number.
+// <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
 // before the rollout; its value is empty. <n> is the step's index in six
 // digits, <r> the ring's.
 //

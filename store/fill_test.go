@@ -186,6 +186,7 @@ func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	fillRings(t, db)
 	must(t, db.Send(t.Context(), live.ID, orchestrator.Command{Kind: orchestrator.CommandCancel, By: "bob", At: storetest.Start}))
 	must(t, db.Halt(t.Context(), rings.Halt{By: "ada", Reason: "the network is down", At: storetest.Start, Until: storetest.Start.Add(time.Hour)}))
+	must(t, db.MoveCluster(t.Context(), rings.Cluster{Name: storetest.Cluster(3), App: "shop", Ring: "ring-2", AddedBy: "ada", AddedAt: storetest.Start}, rings.Note{By: "ada", At: storetest.Start}))
 	must(t, db.Halt(t.Context(), rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}))
 	return live
 }

@@ -24,6 +24,7 @@ var (
 	bucketLeases    = []byte("leases")
 	bucketInbox     = []byte("inbox")
 	bucketHalts     = []byte("halts")
+	bucketNotes     = []byte("notes")
 
 	keySchema = []byte("schema") // in meta
 
@@ -44,6 +45,7 @@ var (
 var migrations = []func(*bolt.Tx) error{
 	createBuckets,
 	addRings,
+	addNotes,
 }
 
 var (
@@ -73,6 +75,14 @@ func addRings(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// addNotes makes room for what happens to applications beside their rollouts.
+func addNotes(tx *bolt.Tx) error {
+	if _, err := tx.CreateBucketIfNotExists(bucketNotes); err != nil {
+		return fmt.Errorf("bucket %s: %w", bucketNotes, err)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 	"rollout/store"
 	"rollout/store/storetest"
 )
@@ -33,7 +34,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // present is the version of the schema that the program writes.
-const present = 2
+const present = 3
 
 // golden is a file of testdata of a version.
 func golden(format string, version int) string {
@@ -51,6 +52,7 @@ const (
 var placeholders = map[string]*regexp.Regexp{
 	"<app>":                 regexp.MustCompile(`^[a-z0-9-]+$`),
 	"<app-cluster>":         regexp.MustCompile(`^[a-z0-9-]+\x00[a-z0-9-]+$`),
+	"<app-n>":               regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{8}$`),
 	"<rollout>":             regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{8}$`),
 	"<time-rollout>":        regexp.MustCompile(`(?s)^.{12}[a-z0-9-]+\x00.{8}$`),
 	"<rollout-seq>":         regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{16}$`),
@@ -156,7 +158,7 @@ func testGoldenStore(t *testing.T, db *store.DB, version int) {
 	}
 	events, err := db.Events(t.Context(), "shop-2", 0, 0)
 	must(t, err)
-	if want := []int{1: 1209, 2: 1210}[version]; len(events) != want {
+	if want := []int{1: 1209, 2: 1210, 3: 1210}[version]; len(events) != want {
 		t.Errorf("shop-2 has %d events, want %d", len(events), want)
 	}
 	app, err := db.App(t.Context(), "shop")
@@ -176,6 +178,14 @@ func testGoldenStore(t *testing.T, db *store.DB, version int) {
 	must(t, err)
 	if h == nil || h.Reason != "sale" {
 		t.Errorf("halt of shop: %+v", h)
+	}
+	if version == 2 {
+		return
+	}
+	notes, _, err := db.Notes(t.Context(), store.NoteFilter{App: "shop"})
+	must(t, err)
+	if len(notes) != 1 || notes[0].Kind != rings.NoteClusterMoved || notes[0].To != "ring-2" {
+		t.Errorf("notes of shop: %+v", notes)
 	}
 }
 

@@ -18,7 +18,7 @@ func (p *program) appCommand() *cli.Command {
 	return &cli.Command{
 		Name: "app", Category: "Describe", Usage: "Describe applications",
 		Description: "An application is what is rolled out: it owns services, rings and the plan.\n\n" + examples("rollout app create shop"),
-		Subcommands: []*cli.Command{p.appCreateCommand(), p.appListCommand(), p.appShowCommand(), p.appDeleteCommand()},
+		Subcommands: []*cli.Command{p.appCreateCommand(), p.appListCommand(), p.appShowCommand(), p.appHistoryCommand(), p.appDeleteCommand()},
 	}
 }
 
@@ -162,27 +162,41 @@ func (p *program) runAppShow(ctx context.Context, name rings.AppName) error {
 
 func (p *program) appDeleteCommand() *cli.Command {
 	return &cli.Command{
-		Name: "delete", Usage: "Forget an application", ArgsUsage: "APP",
+		Name: "delete", Usage: "Forget an application", ArgsUsage: "APP", Flags: []cli.Flag{reasonFlag()},
 		Description: "Only what rollout knows of it is forgotten, and not its history: the clusters' labels, the GitRepos,\n" +
-			"the files and what runs stay as they are.\n\n" + examples("rollout app delete shop"),
-		Action: func(c *cli.Context) error { return p.runAppDelete(c.Context, rings.AppName(c.Args().Get(0))) },
+			"the files and what runs stay as they are. It shows what that is, and asks. Refused while a rollout of it is live.\n\n" +
+			examples("rollout app delete shop"),
+		Action: func(c *cli.Context) error {
+			return p.runAppDelete(c.Context, rings.AppName(c.Args().Get(0)), c.String("reason"))
+		},
 	}
 }
 
-func (p *program) runAppDelete(ctx context.Context, name rings.AppName) error {
-	return p.withApp(ctx, name, func(ctx context.Context, db *store.DB, a *rings.Application) error {
-		if err := notWhileLive(ctx, db, name, ""); err != nil {
-			return err
-		}
-		question := fmt.Sprintf("forget application %q with %d services and %d rings?", name, len(a.Services), len(a.Rings))
-		if err := p.confirm(question); err != nil {
-			return err
-		}
-		if err := db.DeleteApp(ctx, name); err != nil {
-			return err
-		}
-		return p.done(viewApp(a, 0), "application %q is forgotten; labels, GitRepos, files and what runs stay as they are, and so does the history", name)
-	})
+func (p *program) runAppDelete(ctx context.Context, name rings.AppName, reason string) error {
+	db, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := db.App(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := notWhileLive(ctx, db, name, ""); err != nil {
+		return err
+	}
+	left, seen := p.staying(ctx, a, a.Services)
+	if seen {
+		p.showStays(a, left)
+	}
+	question := fmt.Sprintf("forget application %q with %d services and %d rings?", name, len(a.Services), len(a.Rings))
+	if err := p.confirm(question); err != nil {
+		return err
+	}
+	if err := db.DeleteApp(ctx, name, p.note(ctx, reason)); err != nil {
+		return err
+	}
+	v := forgottenAppView{viewApp(a, 0), remainsView{left.services, left.labels}}
+	return p.done(v, "application %q is forgotten; labels, GitRepos, files and what runs stay as they are, and so does the history", name)
 }
 
 // notWhileLive refuses while a rollout of the application is live, on the ring

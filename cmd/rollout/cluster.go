@@ -176,10 +176,7 @@ func (p *program) runClusterRemove(ctx context.Context, o clusterOptions) error 
 		if err != nil {
 			return err
 		}
-		if err := notWhileLive(ctx, db, c.App, c.Ring); err != nil {
-			return err
-		}
-		if err := db.DeleteCluster(ctx, c.App, c.Name); err != nil {
+		if _, err := db.RemoveCluster(ctx, c.App, c.Name, p.note(ctx, "")); err != nil {
 			return err
 		}
 		return p.print(viewCluster(c), func(w io.Writer) error {

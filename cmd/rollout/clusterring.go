@@ -297,7 +297,7 @@ func (p *program) showMove(mv *move, v moveView) {
 // moved records that the cluster carries the labels.
 func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView) error {
 	c := rings.Cluster{Name: mv.cluster, App: mv.app.Name, Ring: mv.to, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
-	if err := db.PutCluster(ctx, c); err != nil {
+	if err := db.MoveCluster(ctx, c, p.note(ctx, "")); err != nil {
 		return err
 	}
 	v.clusterView = viewCluster(c)

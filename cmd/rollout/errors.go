@@ -137,6 +137,7 @@ func classify(err error) verdict {
 	var owned *fleet.LabelsOwnedError
 	var fault *fleetyaml.Error
 	var faults *rings.InvalidError
+	var used *rings.InUseError
 	switch {
 	case errors.As(err, &usage):
 		return verdict{exitUsage, "usage", usage.hint}
@@ -146,6 +147,8 @@ func classify(err error) verdict {
 		return verdict{exitConflict, "ring-busy", fmt.Sprintf("\"rollout watch %s\" follows it, \"rollout cancel %s\" ends it", busy.ID, busy.ID)}
 	case errors.As(err, &halted):
 		return verdict{exitConflict, "halted", fmt.Sprintf("\"%s\" lifts it", unhaltCommand(halted.Halt))}
+	case errors.As(err, &used):
+		return verdict{exitConflict, "in-use", inUseHint(used)}
 	case errors.As(err, &owned):
 		return verdict{exitConflict, "labels-owned", "set the labels there: " + owned.Owner}
 	case errors.As(err, &git):

@@ -224,41 +224,57 @@ func updateRing(a *rings.Application, o ringOptions) error {
 
 func (p *program) ringDeleteCommand() *cli.Command {
 	return &cli.Command{
-		Name: "delete", Usage: "Forget a ring", ArgsUsage: "APP RING",
-		Description: "Only what rollout knows of it is forgotten: labels, files and what runs stay. Refused while clusters are\n" +
-			"recorded on it, or a rollout is live there.\n\n" + examples("rollout ring delete shop ring-2"),
-		Action: func(c *cli.Context) error { return p.runRingDelete(c.Context, ringOptionsOf(c)) },
+		Name: "delete", Usage: "Forget a ring", ArgsUsage: "APP RING", Flags: []cli.Flag{reasonFlag()},
+		Description: "Only what rollout knows of it is forgotten: its policy, and which versions are there; files and what runs stay. It\n" +
+			"asks. Refused while clusters are on it, recorded here or by their labels in Fleet, or a rollout is live there.\n\n" +
+			examples("rollout ring delete shop ring-2"),
+		Action: func(c *cli.Context) error { return p.runRingDelete(c.Context, ringOptionsOf(c), c.String("reason")) },
 	}
 }
 
-func (p *program) runRingDelete(ctx context.Context, o ringOptions) error {
-	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		v, err := loadRing(ctx, db, o.app, o.ring)
-		if err != nil {
-			return err
-		}
-		if err := notWhileLive(ctx, db, o.app, o.ring); err != nil {
-			return err
-		}
-		if len(v.Clusters) > 0 {
-			return &commandError{exit: exitConflict, code: "in-use", err: rings.ErrInUse,
-				what: fmt.Sprintf("ring %q of application %q: still needed by the clusters %s", o.ring, o.app, join(v.Clusters)),
-				hint: fmt.Sprintf("move them with \"rollout cluster set-ring CLUSTER RING --app %s\", or forget them with \"rollout cluster remove CLUSTER --app %s\"", o.app, o.app)}
-		}
-		if err := db.UpdateApp(ctx, o.app, func(a *rings.Application) error { return forgetRing(a, o.ring) }); err != nil {
-			return err
-		}
-		return p.done(v, "ring %q of application %q is forgotten; labels, files and what runs stay as they are", o.ring, o.app)
-	})
-}
-
-func forgetRing(a *rings.Application, name rings.RingName) error {
-	if _, err := a.Ring(name); err != nil {
+func (p *program) runRingDelete(ctx context.Context, o ringOptions, reason string) error {
+	db, err := p.open(ctx)
+	if err != nil {
 		return err
 	}
-	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == name })
-	for i := range a.Services {
-		delete(a.Services[i].Known, name)
+	v, err := loadRing(ctx, db, o.app, o.ring)
+	if err != nil {
+		return err
 	}
-	return nil
+	a, err := db.App(ctx, o.app)
+	if err != nil {
+		return err
+	}
+	if err := notWhileLive(ctx, db, o.app, o.ring); err != nil {
+		return err
+	}
+	if err := ringInUse(o, v.Clusters); err != nil {
+		return err
+	}
+	left, seen := p.staying(ctx, a, nil)
+	if err := ringInUse(o, left.labelled(o.ring)); err != nil {
+		return err
+	}
+	if seen && p.flags.output == "text" {
+		p.say("nothing is uninstalled: no cluster is on ring %q; its entries in the files stay as they are", o.ring)
+	}
+	if err := p.confirm(fmt.Sprintf("forget ring %q of application %q with its policy?", o.ring, o.app)); err != nil {
+		return err
+	}
+	if _, err := db.RemoveRing(ctx, o.app, o.ring, p.note(ctx, reason)); err != nil {
+		return err
+	}
+	return p.done(v, "ring %q of application %q is forgotten; labels, files and what runs stay as they are", o.ring, o.app)
+}
+
+// ringInUse refuses while clusters are on the ring.
+func ringInUse(o ringOptions, clusters []rings.ClusterName) error {
+	if len(clusters) == 0 {
+		return nil
+	}
+	e := &rings.InUseError{Kind: "ring", Name: string(o.ring), App: o.app, ByKind: "cluster"}
+	for _, c := range clusters {
+		e.By = append(e.By, string(c))
+	}
+	return e
 }

@@ -21,6 +21,9 @@ type Effect struct {
 	Nonce   int64  // forceSyncGeneration, 0 if none; never the root's, which Fleet overwrites (bundlereader/read.go:234)
 	Digest  string // a hash of everything else that the file gives the cluster: equal means unchanged
 
+	// KeepResources: what was deployed stays on the cluster when its deployment is taken away. The GitRepo may say so, too.
+	KeepResources bool
+
 	// Unread are values files that Fleet merges in but that were not handed in (File.WithValuesFiles), so that Version may
 	// be something else than what the cluster gets.
 	Unread []string
@@ -200,7 +203,7 @@ func (v *View) compute(apply []int) Effect {
 	root := v.f.spec.options
 	root.ForceSyncGeneration = 0
 	all := merge(root, custom)
-	e.Nonce = all.ForceSyncGeneration
+	e.Nonce, e.KeepResources = all.ForceSyncGeneration, all.KeepResources
 	all.ForceSyncGeneration = 0
 	tree := toTree(all)
 	for _, fl := range v.fields {

@@ -3,6 +3,7 @@ package fleetyaml
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -15,8 +16,15 @@ type plan struct {
 	before  *View
 	aliased map[*yaml.Node]*yaml.Node
 	edits   map[int]*entryPlan // by entry
+	mark    mark
 	faults  Faults
 	splices []splice
+}
+
+// mark is the key that every entry of the ring gets beside its versions: the nonce, or doNotDeploy.
+type mark struct {
+	key, text string
+	leaf      any // as Fleet reads it
 }
 
 // entryPlan is one entry of the ring.
@@ -27,7 +35,8 @@ type entryPlan struct {
 
 func newPlan(before *View, c Change) *plan {
 	c.Fields = before.fields
-	return &plan{f: before.f, c: c, before: before, aliased: aliases(before.f.root), edits: map[int]*entryPlan{}}
+	return &plan{f: before.f, c: c, before: before, aliased: aliases(before.f.root), edits: map[int]*entryPlan{},
+		mark: mark{nonceKey, strconv.FormatInt(c.Nonce, 10), float64(c.Nonce)}}
 }
 
 // collect finds, for each cluster of the ring, the entries that its version comes from: for each field the last entry
@@ -265,17 +274,22 @@ func (p *plan) writeNonce(at int, ep *entryPlan) {
 	if top == nil {
 		return // a merge key: writeField refused it
 	}
+	p.writeMark(ep, entry, top, "write a plain number", "write the number out in this entry")
+}
+
+// writeMark writes the mark into an entry, beside its key `top`.
+func (p *plan) writeMark(ep *entryPlan, entry, top *yaml.Node, ifOdd, ifShared string) {
 	line := ep.edit.Line
-	if _, old := pair(entry, nonceKey); old != nil {
+	if _, old := pair(entry, p.mark.key); old != nil {
 		line = old.Line
 		if why, _ := p.shared(place{value: old, chain: []*yaml.Node{old}}); why != "" {
-			p.refuse(ep, CodeShared, "", line, nonceKey+" "+why, "write the number out in this entry")
+			p.refuse(ep, CodeShared, "", line, p.mark.key+" "+why, ifShared)
 			return
 		}
 	}
-	s, why := p.f.setNonce(entry, top, p.c.Nonce)
+	s, why := p.f.setKey(entry, top, p.mark.key, p.mark.text)
 	if why != "" {
-		p.refuse(ep, CodeScalar, "", line, nonceKey+" "+why, "write a plain number")
+		p.refuse(ep, CodeScalar, "", line, p.mark.key+" "+why, ifOdd)
 		return
 	}
 	p.splices = append(p.splices, s...)
