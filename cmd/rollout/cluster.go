@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -154,35 +153,5 @@ func (p *program) runClusterSiblings(ctx context.Context, o clusterOptions) erro
 		}
 		others := slices.DeleteFunc(all, func(s rings.Cluster) bool { return s.Ring != c.Ring || s.Name == c.Name })
 		return p.printClusters(others, fmt.Sprintf("cluster %q is alone on ring %q of application %q", c.Name, c.Ring, c.App))
-	})
-}
-
-func (p *program) clusterRemoveCommand() *cli.Command {
-	return &cli.Command{
-		Name: "remove", Usage: "Forget a cluster", ArgsUsage: "CLUSTER", Flags: []cli.Flag{appFlag()},
-		Description: "Only the record is forgotten: the cluster keeps its labels, and so it stays on its ring.\n\n" +
-			examples("rollout cluster remove eu-1 --app shop"),
-		Action: func(c *cli.Context) error { return p.runClusterRemove(c.Context, clusterOptionsOf(c)) },
-	}
-}
-
-func (p *program) runClusterRemove(ctx context.Context, o clusterOptions) error {
-	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		c, err := record(ctx, db, o)
-		if err != nil {
-			return err
-		}
-		a, err := db.App(ctx, c.App)
-		if err != nil {
-			return err
-		}
-		if _, err := db.RemoveCluster(ctx, c.App, c.Name, p.note(ctx, "")); err != nil {
-			return err
-		}
-		return p.print(viewCluster(c), func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "cluster %q of application %q is forgotten; its labels stay (%s), and so it stays on ring %q for Fleet and for rollouts\n",
-				c.Name, c.App, labelWords(a.RingLabels(c.Ring)), c.Ring)
-			return err
-		})
 	})
 }

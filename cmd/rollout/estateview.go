@@ -42,6 +42,11 @@ type forgottenAppView struct {
 	remainsView
 }
 
+type forgottenClusterView struct {
+	clusterView
+	remainsView
+}
+
 type forgottenServiceView struct {
 	serviceView
 	remainsView
