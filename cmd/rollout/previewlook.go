@@ -130,6 +130,9 @@ func (p previewer) look(ctx context.Context, l *serviceLook) (err error) {
 	if l.file, err = readManifest(ctx, p.pub, l.service); err != nil {
 		return err
 	}
+	if err := checkFolders(l.service, p.versionsOf(l.target.Service), existsIn(ctx, p.pub, l.service)); err != nil {
+		return err
+	}
 	if l.reach, err = p.manager.Reach(ctx, p.created.Scope, l.target); err != nil {
 		return err
 	}
@@ -158,6 +161,17 @@ func (p previewer) look(ctx context.Context, l *serviceLook) (err error) {
 	}
 	l.at, err = p.filesAt(ctx, l, commits)
 	return err
+}
+
+// versionsOf are what the rollout would write for a service.
+func (p previewer) versionsOf(service rings.ServiceName) []rings.Version {
+	var out []rings.Version
+	for _, n := range p.created.Steps {
+		if n.Target.Service == service && !n.Observed && !slices.Contains(out, n.To) {
+			out = append(out, n.To)
+		}
+	}
+	return out
 }
 
 // filesAt is the service's file at the commits, as far as that is at hand: the

@@ -31,15 +31,19 @@ func (p *program) serviceAddCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "Add a service to an application", ArgsUsage: "APP SERVICE",
 		Description: "The GitRepo that deploys it is found in Fleet, or made from the repo.yaml at the repository's root; one that is\n" +
-			"there is never changed. Its fleet.yaml is checked against every ring, and so is the right to push.\n\n" +
-			examples("rollout service add shop api --repo https://git.example.com/shop/api.git --path deploy --depends-on db"),
+			"there is never changed. Its fleet.yaml is checked against every ring, and so is the right to push.\n" +
+			"A format says where in a value the version is: {version} stands for it. What the rings have now must be of the format.\n" +
+			"A version in the name of a folder, of a kustomization or of an overlay, needs that folder at the branch's tip.\n\n" +
+			examples("rollout service add shop api --repo https://git.example.com/shop/api.git --path deploy --depends-on db",
+				"rollout service add shop web --repo https://git.example.com/shop/web.git --field 'helm.values.image=reg.example.com/web:{version}'",
+				"rollout service add shop docs --repo https://git.example.com/shop/docs.git --field 'kustomize.dir=overlays/{version}'"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "repo", Usage: "`URL` of the git repository, as one clones it"},
 			&cli.StringFlag{Name: "branch", Usage: "`BRANCH` that Fleet follows", Value: "main"},
 			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of its fleet.yaml in the repository", DefaultText: "the root"},
 			&cli.StringFlag{Name: "gitrepo", Usage: "`NAME` of the GitRepo, where several deploy the folder"},
 			&cli.StringFlag{Name: "client-secret", Usage: "`NAME` of the secret with which Fleet reads the repository, for a GitRepo that is made"},
-			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` of the version in the ring's entry; several allowed", DefaultText: rings.DefaultField},
+			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` of the version in the ring's entry, or PATH=FORMAT where the value has more in it; several allowed", DefaultText: rings.DefaultField},
 			&cli.StringSliceFlag{Name: "depends-on", Usage: "`SERVICES` that must be done before it, with commas"},
 			&cli.BoolFlag{Name: "accept-redeploy", Usage: "Allow a field whose change redeploys the other rings with the same content", DisableDefaultText: true},
 		},
@@ -134,6 +138,10 @@ func (d *addition) prepare(ctx context.Context, gitRepo string) (err error) {
 	if d.file, err = readManifest(ctx, d.publisher, *s); err != nil {
 		return err
 	}
+	there := existsIn(ctx, d.publisher, *s)
+	if err := checkStyle(d.file.File, *s, there); err != nil {
+		return err
+	}
 	if err := d.findGitRepo(ctx, gitRepo); err != nil {
 		return err
 	}
@@ -153,7 +161,17 @@ func (d *addition) prepare(ctx context.Context, gitRepo string) (err error) {
 			s.Known[ring] = rings.Known{Version: v, Commit: d.file.source.Commit}
 		}
 	}
-	return nil
+	return checkFolders(*s, knownVersions(*s), there)
+}
+
+// knownVersions are what the rings run, sorted.
+func knownVersions(s rings.Service) []rings.Version {
+	var out []rings.Version
+	for _, k := range s.Known {
+		out = append(out, k.Version)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // findGitRepo finds the GitRepo that deploys the service, or else what to make

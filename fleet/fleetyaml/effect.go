@@ -212,8 +212,8 @@ func (v *View) compute(apply []int) Effect {
 		e.versions = append(e.versions, version)
 	}
 	for _, fl := range v.fields {
-		if _, ok := lookup(tree, fl.path()); ok {
-			tree = with(tree, fl.path(), nil)
+		if value, ok := lookup(tree, fl.path()); ok {
+			tree = with(tree, fl.path(), fl.rest(value))
 		}
 	}
 	e.Version = strings.Join(slices.Compact(slices.Clone(e.versions)), ", ")
@@ -238,7 +238,19 @@ func (f *File) version(tree any, fl Field) (string, bool) {
 	case map[string]any, []any:
 		return "", false
 	}
-	return text(value), true
+	return fl.versionIn(text(value))
+}
+
+// rest is what a field's value says besides the version: nil, its format, or all of it if it has another format.
+func (f Field) rest(value any) any {
+	_, ok := f.versionIn(text(value))
+	if _, _, whole := f.format(); whole {
+		return nil
+	}
+	if ok {
+		return f.render(placeholder)
+	}
+	return value
 }
 
 func (f *File) why(apply []int) string {

@@ -42,7 +42,7 @@ func (p *plan) expected() any {
 	for at, ep := range p.edits {
 		entry := []string{"targetCustomizations", strconv.Itoa(at)}
 		for fl := range ep.values {
-			tree = with(tree, slices.Concat(entry, fl.path()), p.c.Version)
+			tree = with(tree, slices.Concat(entry, fl.path()), fl.render(p.c.Version))
 		}
 		tree = with(tree, append(entry, p.mark.key), p.mark.leaf)
 	}
@@ -54,8 +54,8 @@ func (p *plan) compareNodes(after *File) string {
 	changed := map[*yaml.Node]string{}
 	added := map[*yaml.Node]bool{}
 	for at, ep := range p.edits {
-		for _, v := range ep.values {
-			changed[v.value] = p.c.Version
+		for fl, v := range ep.values {
+			changed[v.value] = fl.render(p.c.Version)
 		}
 		if old := child(p.f.entries[at], p.mark.key); old != nil {
 			changed[old] = p.mark.text

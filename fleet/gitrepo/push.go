@@ -201,6 +201,9 @@ func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []ch
 		if err != nil {
 			return nil, nil, q.about(err)
 		}
+		if err := q.ready(ctx, m, tip); err != nil {
+			return nil, nil, err
+		}
 		files[s.path] = e.Bytes
 		changes = append(changes, change{service: q.item.Service, from: s.version, to: q.item.Version})
 	}
