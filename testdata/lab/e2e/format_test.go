@@ -33,8 +33,8 @@ func (s *scenario) entries(service, base, options string) string {
 	return file
 }
 
-// made makes a service's repository of these files of its folder.
-func (s *scenario) made(service string, files map[string]string) string {
+// ownRepository makes a service's repository of these files of its folder.
+func (s *scenario) ownRepository(service string, files map[string]string) string {
 	s.Helper()
 	all := map[string]string{"repo.yaml": s.gitRepo(one(service))}
 	for path, content := range files {
@@ -54,7 +54,7 @@ func one(name string) service { return service{name: name} }
 func TestFormats(t *testing.T) {
 	s := play(t, "formats", 2)
 	image := "registry.example.com/formats/api"
-	api := s.made("api", map[string]string{
+	api := s.ownRepository("api", map[string]string{
 		"Chart.yaml":                "apiVersion: v2\nname: api\nversion: 1.0.0\n",
 		"templates/deployment.yaml": s.manifest("api", `"{{ .Values.image }}"`),
 		"fleet.yaml":                s.entries("api", "", `helm: {values: {image: "`+image+`:v1"}}`),
@@ -62,7 +62,7 @@ func TestFormats(t *testing.T) {
 	overlay := func(version string) string {
 		return "resources: [../../base]\nimages:\n- {name: registry.example.com/formats/web, newTag: " + version + "}\n"
 	}
-	web := s.made("web", map[string]string{
+	web := s.ownRepository("web", map[string]string{
 		"base/kustomization.yaml":        "resources: [deployment.yaml]\n",
 		"base/deployment.yaml":           s.manifest("web", "registry.example.com/formats/web:v0"),
 		"overlays/v1/kustomization.yaml": overlay("v1"),
