@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -176,6 +177,53 @@ func TestSetLabels_Owned(t *testing.T) {
 		e, ok := errors.AsType[*LabelsOwnedError](err)
 		if !ok || e.Owner != tt.owner || !errors.Is(err, ErrLabelsOwned) || len(f.asked("patch")) != 0 {
 			t.Errorf("%s: got %v, want the labels of %s", tt.name, err, tt.owner)
+		}
+	}
+}
+
+// provisioned is a cluster whose labels Rancher copies from its own object, and
+// that object's path.
+func provisioned(f *fakeAPI) (m obj, path string) {
+	m = obj{"labels": obj{"management.cattle.io/cluster-name": "c-m-1", "ring": "ring-1"}}
+	f.put(fleetPath("fleet-default", "clusters", "c1"), obj{"metadata": m})
+	path = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters/c1"
+	f.put(path, obj{"apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": obj{"labels": obj{"ring": "ring-1", "own": "x"}}})
+	return m, path
+}
+
+// TestSetLabels_Source sets labels where Rancher takes them from, and returns
+// when they have been copied.
+func TestSetLabels_Source(t *testing.T) {
+	f := newFakeAPI(t)
+	_, path := provisioned(f)
+	f.onWrite = func() {
+		go func() {
+			for f.object(path)["metadata"].(obj)["labels"].(obj)["ring"] != "ring-2" {
+				time.Sleep(time.Millisecond)
+			}
+			f.put(fleetPath("fleet-default", "clusters", "c1"), obj{"metadata": obj{"labels": obj{"management.cattle.io/cluster-name": "c-m-1", "ring": "ring-2"}}})
+		}()
+	}
+	c, err := f.manager(t, Options{}).SetLabels(t.Context(), "c1", map[string]string{"ring": "ring-2"}, nil)
+	if err != nil || c.Labels["ring"] != "ring-2" {
+		t.Fatalf("got %v, %v", c.Labels, err)
+	}
+	if diff := cmp.Diff(obj{"ring": "ring-2", "own": "x"}, f.object(path)["metadata"].(obj)["labels"]); diff != "" {
+		t.Errorf("Rancher's labels (-want +got):\n%s", diff)
+	}
+}
+
+// TestSetLabels_SourceDenied names Rancher's object and its page when it must
+// not be changed.
+func TestSetLabels_SourceDenied(t *testing.T) {
+	for _, deny := range []string{"get clusters.provisioning", "patch clusters.provisioning"} {
+		f := newFakeAPI(t)
+		provisioned(f)
+		f.deny[deny] = true
+		_, err := f.manager(t, Options{}).SetLabels(t.Context(), "c1", map[string]string{"ring": "ring-2"}, nil)
+		e, ok := errors.AsType[*LabelsOwnedError](err)
+		if !ok || e.Owner != `clusters.provisioning.cattle.io "fleet-default/c1"` || !errors.Is(err, ErrForbidden) || !strings.Contains(e.Place(), "c1") {
+			t.Errorf("%s: got %v", deny, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,8 +21,8 @@ import (
 func (p *program) clusterAddCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "Put a cluster on a ring of an application", ArgsUsage: "CLUSTER", Flags: []cli.Flag{appFlag(), ringFlag()},
-		Description: "Sets the application's labels on the Fleet Cluster object. Fleet acts on labels at once, so it shows first what\n" +
-			"Fleet will deploy, and asks. Labels that another application uses are never changed.\n\n" +
+		Description: "Sets the application's labels on the Fleet Cluster object, or on Rancher's provisioning Cluster where Rancher writes\n" +
+			"them. Fleet acts on labels at once, so it shows first what Fleet will deploy, and asks. Labels that another application uses are never changed.\n\n" +
 			examples("rollout cluster add eu-1 --app shop --ring ring-1", "rollout cluster add eu-1 --app shop --ring ring-1 --yes"),
 		Action: func(c *cli.Context) error { return p.runClusterAdd(c.Context, clusterOptionsOf(c)) },
 	}
@@ -89,13 +90,17 @@ type move struct {
 	exclusive bool           // not while a rollout is live on either ring
 
 	before fleet.Cluster
-	labels map[string]string // all of them, afterwards
+	labels map[string]string  // all of them, afterwards
+	source *fleet.LabelSource // where Rancher takes them from; nil when Rancher does not write them
 }
 
 // relabel shows what Fleet will make of the move, asks, and does it.
 func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 	m, err := p.managerOf(ctx, scopeOf(mv.app))
 	if err != nil {
+		return err
+	}
+	if err := p.notice(ctx, db, m, mv.app); err != nil {
 		return err
 	}
 	if err := mv.check(ctx, db, m); err != nil {
@@ -117,8 +122,11 @@ func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 			return err
 		}
 	}
+	if mv.source != nil {
+		p.say("waiting until Rancher has copied the labels to the Fleet Cluster")
+	}
 	if _, err := m.SetLabels(ctx, mv.cluster, mv.app.RingLabels(mv.to), nil); err != nil {
-		return err
+		return mv.owned(err)
 	}
 	return p.moved(ctx, db, mv, view)
 }
@@ -137,7 +145,11 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 		mv.from = on
 	}
 	if mv.before.LabelsOwned != nil && !maps.Equal(mv.labels, mv.before.Labels) {
-		return mv.owned()
+		source, err := m.LabelSource(ctx, mv.before)
+		if err != nil {
+			return mv.owned(err)
+		}
+		mv.source = &source
 	}
 	if err := mv.spareOthers(ctx, db); err != nil || !mv.exclusive {
 		return err
@@ -146,15 +158,14 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 }
 
 // owned says how to set the labels where Rancher takes them from.
-func (mv *move) owned() error {
-	e := mv.before.LabelsOwned
-	kind, name, _ := strings.Cut(strings.ReplaceAll(e.Owner, `"`, ""), " ")
-	command := "kubectl label " + kind
-	if namespace, short, ok := strings.Cut(name, "/"); ok {
-		command, name = fmt.Sprintf("kubectl -n %s label %s", namespace, kind), short
+func (mv *move) owned(err error) error {
+	var e *fleet.LabelsOwnedError
+	if !errors.As(err, &e) {
+		return err
 	}
+	changes := strings.Split(labelChanges(mv.before.Labels, mv.labels), ",")
 	return &commandError{exit: exitConflict, code: "labels-owned", what: e.Error(), err: e,
-		hint: fmt.Sprintf("%s %s %s", command, name, strings.ReplaceAll(labelChanges(mv.before.Labels, mv.labels), ",", " "))}
+		hint: fmt.Sprintf("%s\nor in Rancher: %s: %s", e.Command(changes...), e.Place(), strings.Join(changes, ", "))}
 }
 
 // quiet refuses while a rollout is live on either ring.
@@ -274,7 +285,11 @@ func (p *program) showMove(mv *move, v moveView) {
 	if p.flags.output != "text" {
 		return
 	}
-	p.say("cluster %q gets the labels %s; Fleet will deploy:", mv.cluster, labelChanges(mv.before.Labels, mv.labels))
+	where := ""
+	if mv.source != nil {
+		where = fmt.Sprintf(", on %s, from which Rancher copies them", mv.source)
+	}
+	p.say("cluster %q gets the labels %s%s; Fleet will deploy:", mv.cluster, labelChanges(mv.before.Labels, mv.labels), where)
 	for _, s := range v.Services {
 		switch {
 		case s.Before == s.After && s.After == "":

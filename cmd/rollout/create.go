@@ -138,6 +138,11 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 	if err != nil {
 		return err
 	}
+	if !sh.dryRun {
+		if err := p.notice(ctx, db, m, a); err != nil {
+			return err
+		}
+	}
 	empty, err := emptyRings(ctx, m, a)
 	if err != nil {
 		return err

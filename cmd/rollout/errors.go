@@ -112,6 +112,7 @@ var rules = []rule{
 	{fleet.ErrNoWorkspace, exitNotFound, "no-workspace", "\"kubectl get namespaces\" shows them; name it with --namespace"},
 	{fleet.ErrForbidden, exitUnexpected, "forbidden", "the README has a manifest with all the permissions"},
 	{fleet.ErrUnreachable, exitUnexpected, "unreachable", "see that \"kubectl get --raw /healthz\" works with this kubeconfig"},
+	{fleet.ErrLabelsOwned, exitConflict, "labels-owned", "see whether Rancher is up, then run the command again"},
 	{fleet.ErrClaimLost, exitConflict, "claim-lost", "see who else rolls out there, then try again"},
 }
 
@@ -150,7 +151,7 @@ func classify(err error) verdict {
 	case errors.As(err, &used):
 		return verdict{exitConflict, "in-use", inUseHint(used)}
 	case errors.As(err, &owned):
-		return verdict{exitConflict, "labels-owned", "set the labels there: " + owned.Owner}
+		return verdict{exitConflict, "labels-owned", "set the labels there, or in Rancher: " + owned.Place()}
 	case errors.As(err, &git):
 		return classifyOutcome(git.Code, git.Hint)
 	case errors.As(err, &fault):
