@@ -86,7 +86,7 @@ func (p *program) runClusterSetRing(ctx context.Context, o clusterOptions) error
 type move struct {
 	app       *rings.Application
 	cluster   rings.ClusterName
-	from, to  rings.RingName // from is what the label says now
+	from, to  rings.RingName // from is what the label says now; to is "" to take it off the application
 	exclusive bool           // not while a rollout is live on either ring
 
 	before fleet.Cluster
@@ -125,7 +125,7 @@ func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 	if mv.source != nil {
 		p.say("waiting until Rancher has copied the labels to the Fleet Cluster")
 	}
-	if _, err := m.SetLabels(ctx, mv.cluster, mv.app.RingLabels(mv.to), nil); err != nil {
+	if _, err := m.SetLabels(ctx, mv.cluster, mv.set(), mv.remove()); err != nil {
 		return mv.owned(err)
 	}
 	return p.moved(ctx, db, mv, view)
@@ -140,7 +140,11 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 	if mv.labels == nil {
 		mv.labels = map[string]string{}
 	}
-	maps.Copy(mv.labels, mv.app.RingLabels(mv.to))
+	if maps.Copy(mv.labels, mv.set()); mv.to == "" {
+		for _, k := range mv.remove() {
+			delete(mv.labels, k)
+		}
+	}
 	if on, ours := mv.app.Owns(mv.before.Labels); ours {
 		mv.from = on
 	}
@@ -155,6 +159,22 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 		return err
 	}
 	return mv.quiet(ctx, db)
+}
+
+// set are the labels to be set.
+func (mv *move) set() map[string]string {
+	if mv.to == "" {
+		return nil
+	}
+	return mv.app.RingLabels(mv.to)
+}
+
+// remove are the labels to be taken off, sorted.
+func (mv *move) remove() []string {
+	if mv.to != "" {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(mv.app.RingLabels("")))
 }
 
 // owned says how to set the labels where Rancher takes them from.
@@ -202,14 +222,20 @@ func (mv *move) spareOthers(ctx context.Context, db *store.DB) error {
 	return nil
 }
 
+// labelChanges are as kubectl takes them: K=V for what is set, K- for what goes.
 func labelChanges(before, after map[string]string) string {
-	changed := map[string]string{}
-	for k, v := range after {
-		if before[k] != v {
-			changed[k] = v
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(after)) {
+		if was, there := before[k]; !there || was != after[k] {
+			out = append(out, k+"="+after[k])
 		}
 	}
-	return labelWords(changed)
+	for _, k := range slices.Sorted(maps.Keys(before)) {
+		if _, stays := after[k]; !stays {
+			out = append(out, k+"-")
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 type moveView struct {
@@ -289,7 +315,11 @@ func (p *program) showMove(mv *move, v moveView) {
 	if mv.source != nil {
 		where = fmt.Sprintf(", on %s, from which Rancher copies them", mv.source)
 	}
-	p.say("cluster %q gets the labels %s%s; Fleet will deploy:", mv.cluster, labelChanges(mv.before.Labels, mv.labels), where)
+	verb := "gets"
+	if mv.to == "" {
+		verb = "loses"
+	}
+	p.say("cluster %q %s the labels %s%s; Fleet will deploy:", mv.cluster, verb, labelChanges(mv.before.Labels, mv.labels), where)
 	for _, s := range v.Services {
 		switch {
 		case s.Before == s.After && s.After == "":

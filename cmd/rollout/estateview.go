@@ -47,6 +47,12 @@ type forgottenClusterView struct {
 	remainsView
 }
 
+// takenOffView is a cluster whose labels of an application are taken off.
+type takenOffView struct {
+	moveView
+	Confirm string `json:"confirm"` // "" when it is done
+}
+
 type forgottenServiceView struct {
 	serviceView
 	remainsView

@@ -106,7 +106,7 @@ func TestFormats(t *testing.T) {
 	head := s.head("web")
 	s.ok("plan", "set", s.app, "web=v3")
 	s.says(s.ends(5, "create", s.app, "ring-1", "--dry-run"), "deploy/overlays/v3/kustomization.yaml")
-	s.says(s.ends(6, "create", s.app, "ring-1"), "deploy/overlays/v3/kustomization.yaml")
+	s.says(s.ends(5, "create", s.app, "ring-1"), "deploy/overlays/v3/kustomization.yaml")
 	if s.head("web") != head {
 		t.Error("a version without a folder was pushed")
 	}

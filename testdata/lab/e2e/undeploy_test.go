@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // undeployed is what `service undeploy -o json` says.
@@ -74,5 +75,27 @@ func TestUndeploy(t *testing.T) {
 		if !strings.Contains(history, words) {
 			t.Errorf("the history does not say %q:\n%s", words, history)
 		}
+	}
+}
+
+// A cluster is taken off an application, in two steps; it keeps what others
+// deployed there. To forget it uninstalls nothing.
+func TestTakeOff(t *testing.T) {
+	s := play(t, "takeoff", 0)
+	services := []service{{name: "db"}}
+	s.setUp(services...)
+	shown := s.ends(2, "cluster", "remove", "c2", "--app", s.app, "--uninstall", "--yes")
+	s.says(shown, "nothing, v1 goes away", s.ringLabel()+"-", "rollout cluster remove c2 --app "+s.app+" --uninstall --confirm ")
+	s.runs("v1", services, "c1", "c2")
+	_, after, _ := strings.Cut(shown.stderr, "--confirm ")
+	s.says(s.ok("cluster", "remove", "c2", "--app", s.app, "--uninstall", "--confirm", strings.TrimSpace(after)), "uninstalls db there")
+	s.eventually(time.Minute, "db is gone from c2", func() bool { return s.image("c2", "db") == "" })
+	if labels := s.labels("c2"); len(labels) != 0 {
+		t.Errorf("c2 keeps the labels %v", labels)
+	}
+	s.says(s.ok("cluster", "remove", "c3", "--app", s.app, "--yes"), "nothing is uninstalled", "its labels stay")
+	s.runs("v1", services, "c1", "c3", "c4")
+	if list := s.ok("cluster", "list", "--app", s.app).stdout; strings.Contains(list, "c2") || strings.Contains(list, "c3") {
+		t.Errorf("they are still recorded:\n%s", list)
 	}
 }
