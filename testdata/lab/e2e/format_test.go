@@ -52,19 +52,19 @@ func one(name string) service { return service{name: name} }
 // the other is not even deployed again, and a folder that is not there is
 // refused.
 func TestFormats(t *testing.T) {
-	s := play(t, "formats", 2)
-	image := "registry.example.com/formats/api"
+	s := play(t, "inside", 2)
+	image := "registry.example.com/inside/api"
 	api := s.ownRepository("api", map[string]string{
 		"Chart.yaml":                "apiVersion: v2\nname: api\nversion: 1.0.0\n",
 		"templates/deployment.yaml": s.manifest("api", `"{{ .Values.image }}"`),
 		"fleet.yaml":                s.entries("api", "", `helm: {values: {image: "`+image+`:v1"}}`),
 	})
 	overlay := func(version string) string {
-		return "resources: [../../base]\nimages:\n- {name: registry.example.com/formats/web, newTag: " + version + "}\n"
+		return "resources: [../../base]\nimages:\n- {name: registry.example.com/inside/web, newTag: " + version + "}\n"
 	}
 	web := s.ownRepository("web", map[string]string{
 		"base/kustomization.yaml":        "resources: [deployment.yaml]\n",
-		"base/deployment.yaml":           s.manifest("web", "registry.example.com/formats/web:v0"),
+		"base/deployment.yaml":           s.manifest("web", "registry.example.com/inside/web:v0"),
 		"overlays/v1/kustomization.yaml": overlay("v1"),
 		"overlays/v2/kustomization.yaml": overlay("v2"),
 		"fleet.yaml":                     s.entries("web", "kustomize: {dir: overlays/v1}", "kustomize: {dir: overlays/v1}"),
