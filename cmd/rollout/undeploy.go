@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -342,12 +343,16 @@ func (u *undeploying) patience() time.Duration {
 
 // finish waits for the clusters, and says how it ended.
 func (u *undeploying) finish(ctx context.Context, timeout time.Duration) error {
+	again := fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name)
 	progress, err := u.await(ctx, timeout)
+	if errors.Is(err, context.Canceled) {
+		return &commandError{exit: exitInterrupted, code: "interrupted", err: err, hint: again + " goes on waiting",
+			what: fmt.Sprintf("interrupted; commit %s takes service %q off ring %q, and Fleet goes on", short(u.view.Commit), u.service.Name, u.ring.Name)}
+	}
 	if err != nil {
 		return err
 	}
 	u.view.Clusters, u.view.Done, u.view.Confirm = progress.views(), progress.done(), ""
-	again := fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name)
 	if !u.view.Done {
 		if u.program.flags.output != "text" {
 			if err := u.program.print(u.view, silent); err != nil {
