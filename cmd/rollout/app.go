@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"rollout/fleet"
 	"rollout/rings"
 	"rollout/store"
 )
@@ -69,15 +70,26 @@ func (p *program) runAppCreate(ctx context.Context, o appCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	if app.Manager, err = manager.ID(ctx); err != nil {
+	if err := p.place(ctx, manager, app); err != nil {
 		return err
 	}
 	p.warnOfMissing(ctx, manager)
-	app.Workspace, app.CreatedBy, app.CreatedAt = manager.Workspace(), p.actor(ctx), p.now().UTC()
-	if err := db.CreateApp(ctx, app); err != nil {
+	if err := p.storeApp(ctx, db, app); err != nil {
 		return err
 	}
 	return p.done(viewApp(app, 0), "application %q created: clusters with %s, rings by the label %q, workspace %q", app.Name, labelWords(app.Selector), app.RingLabel, app.Workspace)
+}
+
+// place gives the application its workspace and its manager.
+func (p *program) place(ctx context.Context, m *fleet.Manager, app *rings.Application) (err error) {
+	app.Workspace = m.Workspace()
+	app.Manager, err = m.ID(ctx)
+	return err
+}
+
+func (p *program) storeApp(ctx context.Context, db *store.DB, app *rings.Application) error {
+	app.CreatedBy, app.CreatedAt = p.actor(ctx), p.now().UTC()
+	return db.CreateApp(ctx, app)
 }
 
 func parseSelector(o appCreateOptions) (map[string]string, error) {

@@ -204,7 +204,9 @@ func (l *line) take(app *cli.App, cmd *cli.Command, flags []given) error {
 	own := map[string]cli.Flag{"help": cli.HelpFlag, "h": cli.HelpFlag}
 	if cmd != nil {
 		for _, f := range cmd.Flags {
-			own[f.Names()[0]] = f
+			for _, n := range f.Names() {
+				own[n] = f
+			}
 		}
 	}
 	global := map[string]cli.Flag{}

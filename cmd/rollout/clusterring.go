@@ -105,22 +105,33 @@ func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 	if maps.Equal(mv.labels, mv.before.Labels) {
 		return p.moved(ctx, db, mv, view)
 	}
-	if view.Services, err = p.previewMove(ctx, m, mv); err != nil {
+	looked, err := p.lookAt(ctx, m, mv.app)
+	if err != nil {
+		return err
+	}
+	if view.Services, err = mv.effects(looked); err != nil {
 		return err
 	}
 	p.showMove(mv, view)
 	if err := p.confirm(fmt.Sprintf("put cluster %q on ring %q of application %q?", mv.cluster, mv.to, mv.app.Name)); err != nil {
 		return err
 	}
-	if mv.exclusive { // the answer may have taken its time
+	if err := mv.label(ctx, db, m); err != nil {
+		return err
+	}
+	return p.moved(ctx, db, mv, view)
+}
+
+// label sets the labels. What the question was about may have changed while
+// nobody answered it.
+func (mv *move) label(ctx context.Context, db *store.DB, m *fleet.Manager) error {
+	if mv.exclusive {
 		if err := mv.quiet(ctx, db); err != nil {
 			return err
 		}
 	}
-	if _, err := m.SetLabels(ctx, mv.cluster, mv.app.RingLabels(mv.to), nil); err != nil {
-		return err
-	}
-	return p.moved(ctx, db, mv, view)
+	_, err := m.SetLabels(ctx, mv.cluster, mv.app.RingLabels(mv.to), nil)
+	return err
 }
 
 // check fills in what the cluster is now, and refuses what must not be.
@@ -215,28 +226,45 @@ type moveServiceView struct {
 	After   rings.Version     `json:"after"`
 }
 
-// previewMove computes by Fleet's rule what each service would give the cluster.
-func (p *program) previewMove(ctx context.Context, m *fleet.Manager, mv *move) ([]moveServiceView, error) {
+// looked is a service with its file at the branch's tip, and whom its GitRepo
+// deploys to.
+type looked struct {
+	service rings.Service
+	file    manifest
+	reach   fleet.Reach
+}
+
+// lookAt reads the files of all of the application's services.
+func (p *program) lookAt(ctx context.Context, m *fleet.Manager, a *rings.Application) ([]looked, error) {
 	pub := p.publisher(m)
 	defer pub.Close()
-	out := make([]moveServiceView, len(mv.app.Services))
+	out := make([]looked, len(a.Services))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
-	for i, s := range mv.app.Services {
+	for i, s := range a.Services {
 		group.Go(func() error {
 			file, err := readManifest(ctx, pub, s)
 			if err != nil {
 				return err
 			}
-			reach, err := m.Reach(ctx, scopeOf(mv.app), orchestrator.TargetOf(s))
-			if err != nil {
-				return err
-			}
-			out[i], err = mv.effect(file, s, reach)
+			reach, err := m.Reach(ctx, scopeOf(a), orchestrator.TargetOf(s))
+			out[i] = looked{s, file, reach}
 			return err
 		})
 	}
 	return out, group.Wait()
+}
+
+// effects computes by Fleet's rule what each service gives the cluster.
+func (mv *move) effects(all []looked) ([]moveServiceView, error) {
+	out := make([]moveServiceView, len(all))
+	for i, l := range all {
+		var err error
+		if out[i], err = mv.effect(l.file, l.service, l.reach); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func (mv *move) effect(file manifest, s rings.Service, reach fleet.Reach) (moveServiceView, error) {
@@ -275,29 +303,37 @@ func (p *program) showMove(mv *move, v moveView) {
 		return
 	}
 	p.say("cluster %q gets the labels %s; Fleet will deploy:", mv.cluster, labelChanges(mv.before.Labels, mv.labels))
-	for _, s := range v.Services {
-		switch {
-		case s.Before == s.After && s.After == "":
-			p.say("  %s: not deployed there", s.Service)
-		case s.Before == s.After:
-			p.say("  %s: %s, as now", s.Service, s.After)
-		case s.Before == "":
-			p.say("  %s: %s, new there", s.Service, s.After)
-		case s.After == "":
-			p.say("  %s: nothing, %s goes away", s.Service, s.Before)
-		default:
-			p.say("  %s: %s -> %s", s.Service, s.Before, s.After)
-		}
+	for _, l := range moveLines(v.Services) {
+		p.say("  %s", l)
 	}
 	if len(v.Services) == 0 {
 		p.say("  nothing: application %q has no service yet", mv.app.Name)
 	}
 }
 
-// moved records that the cluster carries the labels.
+func moveLines(services []moveServiceView) []string {
+	var out []string
+	for _, s := range services {
+		switch {
+		case s.Before == s.After && s.After == "":
+			out = append(out, fmt.Sprintf("%s: not deployed there", s.Service))
+		case s.Before == s.After:
+			out = append(out, fmt.Sprintf("%s: %s, as now", s.Service, s.After))
+		case s.Before == "":
+			out = append(out, fmt.Sprintf("%s: %s, new there", s.Service, s.After))
+		case s.After == "":
+			out = append(out, fmt.Sprintf("%s: nothing, %s goes away", s.Service, s.Before))
+		default:
+			out = append(out, fmt.Sprintf("%s: %s -> %s", s.Service, s.Before, s.After))
+		}
+	}
+	return out
+}
+
+// moved records that the cluster carries the labels, and prints it.
 func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView) error {
-	c := rings.Cluster{Name: mv.cluster, App: mv.app.Name, Ring: mv.to, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
-	if err := db.PutCluster(ctx, c); err != nil {
+	c, err := p.recordCluster(ctx, db, mv.app.Name, mv.cluster, mv.to)
+	if err != nil {
 		return err
 	}
 	v.clusterView = viewCluster(c)
@@ -305,4 +341,9 @@ func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView)
 		v.Services = []moveServiceView{}
 	}
 	return p.done(v, "cluster %q is on ring %q of application %q", mv.cluster, mv.to, mv.app.Name)
+}
+
+func (p *program) recordCluster(ctx context.Context, db *store.DB, app rings.AppName, name rings.ClusterName, ring rings.RingName) (rings.Cluster, error) {
+	c := rings.Cluster{Name: name, App: app, Ring: ring, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
+	return c, db.PutCluster(ctx, c)
 }

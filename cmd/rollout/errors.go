@@ -12,6 +12,7 @@ import (
 	"rollout/fleet/gitrepo"
 	"rollout/orchestrator"
 	"rollout/rings"
+	"rollout/rings/appfile"
 	"rollout/store"
 )
 
@@ -137,6 +138,7 @@ func classify(err error) verdict {
 	var owned *fleet.LabelsOwnedError
 	var fault *fleetyaml.Error
 	var faults *rings.InvalidError
+	var file *appfile.Error
 	switch {
 	case errors.As(err, &usage):
 		return verdict{exitUsage, "usage", usage.hint}
@@ -152,6 +154,8 @@ func classify(err error) verdict {
 		return classifyOutcome(git.Code, git.Hint)
 	case errors.As(err, &fault):
 		return verdict{exitInvalid, string(orchestrator.CodeFile), fault.Hint}
+	case errors.As(err, &file):
+		return verdict{exitInvalid, "invalid", "\"rollout schema\" prints what such a file may say"}
 	case errors.As(err, &faults):
 		return verdict{exitInvalid, "invalid", ""}
 	}

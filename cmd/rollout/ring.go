@@ -53,18 +53,23 @@ func (p *program) ringCreateCommand() *cli.Command {
 
 func (p *program) runRingCreate(ctx context.Context, o ringOptions) error {
 	return p.changeRing(ctx, o, "created", func(a *rings.Application) error {
-		if _, err := a.Ring(o.ring); err == nil {
-			return fmt.Errorf("ring %q of application %q: %w", o.ring, a.Name, rings.ErrExists)
-		}
 		ring := rings.Ring{Name: o.ring}
 		if err := o.policy.apply(a.Name, &ring); err != nil {
 			return err
 		}
-		if err := ring.Validate(); err != nil {
-			return err
-		}
-		return insertRing(a, ring, o.after)
+		return addRing(a, ring, o.after)
 	})
+}
+
+// addRing adds a new ring after the named one, or at the end.
+func addRing(a *rings.Application, ring rings.Ring, after rings.RingName) error {
+	if _, err := a.Ring(ring.Name); err == nil {
+		return fmt.Errorf("ring %q of application %q: %w", ring.Name, a.Name, rings.ErrExists)
+	}
+	if err := ring.Validate(); err != nil {
+		return err
+	}
+	return insertRing(a, ring, after)
 }
 
 // insertRing puts the ring after the named one, or at the end.
@@ -214,12 +219,21 @@ func updateRing(a *rings.Application, o ringOptions) error {
 	if err := r.Validate(); err != nil || o.after == "" {
 		return err
 	}
-	if o.after == o.ring {
-		return &usageError{what: fmt.Sprintf("ring %q cannot go after itself", o.ring)}
+	return moveRing(a, o.ring, o.after)
+}
+
+// moveRing puts the ring after the named one.
+func moveRing(a *rings.Application, name, after rings.RingName) error {
+	if after == name {
+		return &usageError{what: fmt.Sprintf("ring %q cannot go after itself", name)}
+	}
+	r, err := a.Ring(name)
+	if err != nil {
+		return err
 	}
 	ring := *r
-	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == o.ring })
-	return insertRing(a, ring, o.after)
+	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == name })
+	return insertRing(a, ring, after)
 }
 
 func (p *program) ringDeleteCommand() *cli.Command {

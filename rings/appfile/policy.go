@@ -44,14 +44,22 @@ func choice[T ~string](said T, zero string) T {
 	return said
 }
 
-// policyChanges are the lines of what differs between two policies: "soak 0s ->
-// 30m".
+// newPolicy is what a policy says beside the defaults: "soak 30m".
+func newPolicy(p rings.Policy) []string {
+	return policyWords(rings.Policy{}, p, func(name, _, to string) string { return name + " " + to })
+}
+
+// policyChanges is what differs between two policies: "soak 0s -> 30m".
 func policyChanges(from, to rings.Policy) []string {
+	return policyWords(from, to, func(name, from, to string) string { return fmt.Sprintf("%s %s -> %s", name, from, to) })
+}
+
+func policyWords(from, to rings.Policy, words func(name, from, to string) string) []string {
 	a, b := policyOf(from), policyOf(to)
 	var out []string
 	say := func(name string, from, to any) {
 		if x, y := fmt.Sprint(from), fmt.Sprint(to); x != y {
-			out = append(out, fmt.Sprintf("%s %s -> %s", name, x, y))
+			out = append(out, words(name, x, y))
 		}
 	}
 	say("deadline", or(nonZero(a.Deadline), "the default"), or(nonZero(b.Deadline), "the default"))

@@ -32,7 +32,7 @@ func compareRings(d *Difference, s State, f *File, wanted *rings.Application) {
 			c.After = wanted.Rings[i-1].Name
 		}
 		order = insertAfter(order, r.Name, c.After)
-		c.Words = []string{strings.Join(append([]string{fmt.Sprintf("create ring %q", r.Name)}, policyChanges(rings.Policy{}, r.Policy)...), ", ")}
+		c.Words = []string{strings.Join(append([]string{fmt.Sprintf("create ring %q", r.Name)}, newPolicy(r.Policy)...), ", ")}
 		d.Changes = append(d.Changes, c)
 	}
 	d.moveRings(order, merged(order, wanted.RingNames()))
