@@ -60,7 +60,7 @@ func (p *program) app() *cli.App {
 		Action:         func(c *cli.Context) error { return p.runOverview(c.Context) },
 		Commands: []*cli.Command{
 			p.appCommand(), p.ringCommand(), p.clusterCommand(), p.serviceCommand(), p.planCommand(),
-			p.applyCommand(), p.exportCommand(), p.schemaCommand(),
+			p.importCommand(), p.applyCommand(), p.exportCommand(), p.schemaCommand(),
 			p.rehearseCommand(), p.createCommand(), p.retryCommand(), p.rollbackCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
 			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(),
 			p.historyCommand(), p.replayCommand(), p.runCommand(),

@@ -141,18 +141,26 @@ func backwards(a *rings.Application) []rings.ServiceName {
 	return out
 }
 
-// inOrder are the services, each after what it depends on.
+// inOrder are the services, each after what it depends on, and otherwise in
+// their own order. The application is valid: there is no cycle.
 func inOrder(a *rings.Application) []rings.Service {
-	g, err := a.Graph()
-	if err != nil {
-		return a.Services // it is not valid, which the store does not let in
-	}
 	var out []rings.Service
-	for _, wave := range g.Waves(a.ServiceNames()) {
-		for _, name := range wave {
-			s, _ := a.Service(name) // it is one of the names
-			out = append(out, *s)
+	placed := map[rings.ServiceName]bool{}
+	var place func(s *rings.Service)
+	place = func(s *rings.Service) {
+		if placed[s.Name] {
+			return
 		}
+		placed[s.Name] = true
+		for _, d := range s.DependsOn {
+			if on, err := a.Service(d); err == nil {
+				place(on)
+			}
+		}
+		out = append(out, *s)
+	}
+	for i := range a.Services {
+		place(&a.Services[i])
 	}
 	return out
 }
