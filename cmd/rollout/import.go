@@ -33,7 +33,7 @@ func (p *program) importCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "selector", Usage: "`K=V` that the application's clusters carry; several allowed", DefaultText: "app=APP"},
 			&cli.StringFlag{Name: "ring-label", Usage: "`KEY` of the label that carries a cluster's ring", DefaultText: "the one by which the entries tell clusters apart"},
-			&cli.StringSliceFlag{Name: "gitrepo", Usage: "`NAME` of a GitRepo that belongs to it; several allowed", DefaultText: "all that deploy to its clusters"},
+			&cli.StringSliceFlag{Name: "gitrepo", Usage: "`NAME` of a GitRepo that belongs to it; several allowed", DefaultText: "those whose targets ask for the selector's labels, else all that deploy to its clusters"},
 			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` at which versions may stand in an entry, the first that fits; several allowed", DefaultText: rings.DefaultField + ", or the only one that ends in tag or version"},
 		},
 		Action: func(c *cli.Context) error {
@@ -99,7 +99,7 @@ func (p *program) world(ctx context.Context, m *fleet.Manager, labels map[string
 	if len(only) > 0 {
 		repos, err = named(m, repos, only)
 	} else {
-		repos, err = reaching(ctx, m, repos, func(c fleetyaml.Cluster) bool { return discover.Carries(c.Labels, labels) })
+		repos, w.Others, err = own(ctx, m, repos, labels)
 	}
 	if err != nil {
 		return w, err
@@ -118,20 +118,33 @@ func (p *program) world(ctx context.Context, m *fleet.Manager, labels map[string
 	return w, group.Wait()
 }
 
-// reaching are the GitRepos whose targets mean one of the clusters. Those that
-// only an overrideTargets in a file of theirs lets reach one are not among them.
-func reaching(ctx context.Context, m *fleet.Manager, all []fleetv1.GitRepo, ours func(fleetyaml.Cluster) bool) ([]fleetv1.GitRepo, error) {
-	var out []fleetv1.GitRepo
+// own are the GitRepos that reach clusters with the labels and belong to them,
+// or all that reach them when none belongs; others are the names of the rest
+// that reach them. Those that reach one only by an overrideTargets in a file of
+// theirs are not seen.
+func own(ctx context.Context, m *fleet.Manager, all []fleetv1.GitRepo, labels map[string]string) (belong []fleetv1.GitRepo, others []string, err error) {
+	var reaching []fleetv1.GitRepo
 	for _, g := range all {
 		reach, err := m.ReachOf(ctx, &g)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if slices.ContainsFunc(reach.Clusters, func(c fleetyaml.Cluster) bool { return ours(c) && discover.Targeted(reach.Targets, c) }) {
-			out = append(out, g)
+		if !slices.ContainsFunc(reach.Clusters, func(c fleetyaml.Cluster) bool {
+			return discover.Carries(c.Labels, labels) && discover.Targeted(reach.Targets, c)
+		}) {
+			continue
+		}
+		reaching = append(reaching, g)
+		if discover.Belongs(reach.Targets, labels) {
+			belong = append(belong, g)
+		} else {
+			others = append(others, g.Name)
 		}
 	}
-	return out, nil
+	if len(belong) == 0 {
+		return reaching, nil, nil
+	}
+	return belong, others, nil
 }
 
 // named are the GitRepos of these names.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"rollout/fleet/fleetyaml"
 	"rollout/rings"
 )
@@ -18,6 +20,7 @@ import (
 type World struct {
 	Clusters []fleetyaml.Cluster
 	GitRepos []GitRepo
+	Others   []string // GitRepos that deploy to the application's clusters, and that are not its own: see Belongs
 }
 
 // GitRepo is a Fleet GitRepo with the folders that it deploys.
@@ -74,6 +77,9 @@ func Find(w World, wish Wish) (*Found, error) {
 	}
 	if len(f.clusters) == 0 {
 		return nil, &Unclear{What: "no cluster carries the labels " + words(wish.Selector), Hint: "name the labels that the application's clusters carry with --selector"}
+	}
+	if len(w.Others) > 0 {
+		f.leave("GitRepo", strings.Join(w.Others, ", "), "name with --gitrepo all that belong to the application, if these do", "deployed to its clusters, but not by the labels %s", words(wish.Selector))
 	}
 	f.candidates()
 	label, err := f.ringLabel()
@@ -178,6 +184,21 @@ func (f *finder) deployed(c candidate) bool {
 	return slices.ContainsFunc(f.clusters, func(cl fleetyaml.Cluster) bool {
 		e, _ := view.Effect(cl) // the effect is complete when the fields disagree
 		return e.Deployed
+	})
+}
+
+// Belongs reports whether a GitRepo is the application's own: one of its targets
+// asks for the labels of the selector. Where none of the GitRepos that reach the
+// application's clusters does, any of them may be.
+func Belongs(targets []fleetyaml.Target, selector map[string]string) bool {
+	return slices.ContainsFunc(targets, func(t fleetyaml.Target) bool {
+		asked := map[string]string{}
+		for _, r := range requirements(t) {
+			if r.Operator == metav1.LabelSelectorOpIn && len(r.Values) == 1 {
+				asked[r.Key] = r.Values[0]
+			}
+		}
+		return Carries(asked, selector)
 	})
 }
 

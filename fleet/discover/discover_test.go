@@ -179,13 +179,22 @@ left: service again (deploy of https://git/db): GitRepo "db" deploys the same fo
 `},
 		{name: "no cluster", clusters: []string{"c1 app=pay"}, want: "error: no cluster carries the labels app=shop\n"},
 		{name: "no label", clusters: four, repos: []GitRepo{repo(t, "plain", "", "helm: {}\n")}, want: "error: no label tells rings apart: none of name, region, stage splits the clusters so that an entry of a fleet.yaml is one ring's alone\n"},
-		{name: "two labels", clusters: []string{"c1 app=shop,stage=a,tier=x", "c2 app=shop,stage=b,tier=y"}, repos: []GitRepo{
-			repo(t, "db", "", byRing("", "stage", "a=v1", "b=v1")), repo(t, "web", "", byRing("", "tier", "x=v1", "y=v1"))}, want: "error: several labels tell rings apart: stage, tier\n"},
-		{name: "it is said which", clusters: []string{"c1 app=shop,stage=a,tier=x", "c2 app=shop,stage=b,tier=y"}, wish: Wish{RingLabel: "tier"}, repos: []GitRepo{repo(t, "db", "", byRing("", "stage", "a=v1", "b=v1"))},
+		{name: "two labels", clusters: []string{"c1 app=shop,stage=a,tier=x", "c2 app=shop,stage=b,tier=z"}, repos: []GitRepo{
+			repo(t, "db", "", byRing("", "stage", "a=v1", "b=v1")), repo(t, "web", "", byRing("", "tier", "x=v1", "z=v1"))}, want: "error: several labels tell rings apart: stage, tier\n"},
+		{name: "two labels split alike, and one more service selects by one", clusters: []string{"c1 app=shop,stage=a,tier=x", "c2 app=shop,stage=b,tier=z"}, repos: []GitRepo{
+			repo(t, "db", "", byRing("", "tier", "x=v1", "z=v1")), repo(t, "web", "", byRing("", "tier", "x=v1", "z=v1")), repo(t, "docs", "", byRing("", "stage", "a=v1", "b=v1"))},
 			want: `ring label tier
 ring x: c1
-ring y: c2
-service db: https://git/db "" by db, helm.values.image.tag x=v1 y=v1
+ring z: c2
+service db: https://git/db "" by db, helm.values.image.tag x=v1 z=v1
+service web: https://git/web "" by web, helm.values.image.tag x=v1 z=v1
+service docs: https://git/docs "" by docs, helm.values.image.tag x=v1 z=v1
+`},
+		{name: "it is said which", clusters: []string{"c1 app=shop,stage=a,tier=x", "c2 app=shop,stage=b,tier=z"}, wish: Wish{RingLabel: "tier"}, repos: []GitRepo{repo(t, "db", "", byRing("", "stage", "a=v1", "b=v1"))},
+			want: `ring label tier
+ring x: c1
+ring z: c2
+service db: https://git/db "" by db, helm.values.image.tag x=v1 z=v1
 `},
 	}
 	for _, tt := range tests {
@@ -193,6 +202,36 @@ service db: https://git/db "" by db, helm.values.image.tag x=v1 y=v1
 			tt.wish.App, tt.wish.Selector = "shop", map[string]string{"app": "shop"}
 			if d := cmp.Diff(tt.want, script(Find(World{Clusters: clusters(tt.clusters...), GitRepos: tt.repos}, tt.wish))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+func TestBelongs(t *testing.T) {
+	by := func(s metav1.LabelSelector) []fleetyaml.Target {
+		return []fleetyaml.Target{{ClusterName: "c1"}, {ClusterSelector: &s}}
+	}
+	in := func(op metav1.LabelSelectorOperator, values ...string) metav1.LabelSelector {
+		return metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: op, Values: values}}}
+	}
+	tests := []struct {
+		name    string
+		targets []fleetyaml.Target
+		want    bool
+	}{
+		{"the labels", by(metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}), true},
+		{"and more", by(metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop", "region": "eu"}}), true},
+		{"as an expression", by(in(metav1.LabelSelectorOpIn, "shop")), true},
+		{"one of several", by(in(metav1.LabelSelectorOpIn, "shop", "pay")), false},
+		{"others than those", by(in(metav1.LabelSelectorOpNotIn, "shop")), false},
+		{"another value", by(metav1.LabelSelector{MatchLabels: map[string]string{"app": "pay"}}), false},
+		{"every cluster", by(metav1.LabelSelector{}), false},
+		{"none", nil, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Belongs(tt.targets, map[string]string{"app": "shop"}); got != tt.want {
+				t.Errorf("got %v", got)
 			}
 		})
 	}

@@ -18,23 +18,47 @@ func (f *finder) ringLabel() (string, error) {
 	if f.wish.RingLabel != "" {
 		return f.wish.RingLabel, nil
 	}
-	score := map[string]int{}
+	score := map[string]fit{}
 	for _, key := range f.labelKeys() {
 		for _, c := range f.folders {
 			if m := f.mapFolder(c, key); m.why == "" && len(m.versions) > 0 {
-				score[key]++
+				score[key] = score[key].and(mentions(c, key))
 			}
 		}
 	}
-	keys := slices.SortedFunc(maps.Keys(score), func(a, b string) int { return cmp.Or(score[b]-score[a], cmp.Compare(a, b)) })
+	keys := slices.SortedFunc(maps.Keys(score), func(a, b string) int { return cmp.Or(score[b].compare(score[a]), cmp.Compare(a, b)) })
 	switch {
 	case len(keys) == 0:
 		return "", &Unclear{What: "no label tells rings apart: none of " + or(strings.Join(f.labelKeys(), ", "), "the clusters' labels") + " splits the clusters so that an entry of a fleet.yaml is one ring's alone",
 			Hint: "name the label that carries the ring with --ring-label, to see why each service does not fit"}
 	case len(keys) > 1 && score[keys[0]] == score[keys[1]]:
-		return "", &Unclear{What: "several labels tell rings apart: " + strings.Join(keys, ", "), Hint: "say which with --ring-label"}
+		best := slices.DeleteFunc(keys, func(k string) bool { return score[k] != score[keys[0]] })
+		return "", &Unclear{What: "several labels tell rings apart: " + strings.Join(best, ", "), Hint: "say which with --ring-label"}
 	}
 	return keys[0], nil
+}
+
+// fit is how well a label carries the rings: how many services can be rolled
+// out by it, and of them those whose entries select by it. Two labels may split
+// the clusters alike.
+type fit struct{ services, mentioning int }
+
+func (f fit) and(mentions bool) fit {
+	f.services++
+	if mentions {
+		f.mentioning++
+	}
+	return f
+}
+
+func (f fit) compare(g fit) int {
+	return cmp.Or(cmp.Compare(f.services, g.services), cmp.Compare(f.mentioning, g.mentioning))
+}
+
+func mentions(c candidate, key string) bool {
+	return slices.ContainsFunc(c.folder.File.Entries(), func(t fleetyaml.Target) bool {
+		return slices.ContainsFunc(requirements(t), func(r metav1.LabelSelectorRequirement) bool { return r.Key == key })
+	})
 }
 
 // labelKeys are the labels that can carry the ring: those that entries select
