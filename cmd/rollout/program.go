@@ -64,7 +64,7 @@ func (p *program) app() *cli.App {
 			p.rehearseCommand(), p.createCommand(), p.retryCommand(), p.rollbackCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
 			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(),
 			p.historyCommand(), p.replayCommand(), p.runCommand(),
-			p.storeCommand(), p.completionCommand(), p.completeCommand(), p.versionCommand(), p.helpCommand(),
+			p.storeCommand(), p.completionCommand(), p.completeCommand(), p.referenceCommand(), p.versionCommand(), p.helpCommand(),
 		},
 	}
 	walk(app.Commands, func(c *cli.Command) { c.HideHelpCommand = true })
