@@ -24,7 +24,7 @@ func (p *program) applyCommand() *cli.Command {
 			"\"service set-deps\" would do, with all their checks, and nothing if one of these refuses. It asks before labels\n" +
 			"change, since Fleet acts on them at once. Applying again changes nothing, or goes on where it was stopped.\n" +
 			"What the file does not name is shown, and forgotten only with --prune; a cluster never is.\n\n" +
-			examples("rollout apply -f shop.yaml --dry-run", "rollout apply -f shop.yaml --yes", "rollout export shop | rollout apply -f - --dry-run"),
+			examples("rollout apply -f shop.yaml --dry-run", "rollout apply -f shop.yaml --yes", "rollout apply -f shop.yaml --prune"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "`FILE` that describes the application; - is the standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "Print what would change, and change nothing", DisableDefaultText: true},
