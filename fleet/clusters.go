@@ -67,8 +67,10 @@ func (w *wireCluster) cluster() Cluster {
 }
 
 // SetLabels sets and removes labels of a cluster and returns it as it is then.
-// Labels that stand as wanted are no change, and no write. It refuses with a
-// [LabelsOwnedError] where Rancher would write its own back. An object that
+// Labels that stand as wanted are no change, and no write. Where Rancher would
+// write its own back they are set on Rancher's object, and it returns once the
+// Fleet Cluster shows them; see [Manager.LabelSource] for when that cannot be
+// done. An object that
 // changed meanwhile is read again, since every check-in of an agent changes
 // it; when it is one of these labels that somebody changed, that is a conflict
 // and nothing is written.
@@ -78,6 +80,9 @@ func (m *Manager) SetLabels(ctx context.Context, name rings.ClusterName, set map
 		return first, err
 	}
 	c := first
+	if c.LabelsOwned != nil && len(labelChanges(c.Labels, set, remove)) > 0 {
+		return m.setSource(ctx, c, set, remove)
+	}
 	err = retry.RetryOnConflict(labelBackoff, func() error {
 		if c, err = m.setLabels(ctx, c, set, remove); !apierrors.IsConflict(err) {
 			return err

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -98,4 +99,33 @@ func (m *Manager) deployments(ctx context.Context, namespace, selector string) (
 
 func byBundle(a, b Deployment) int {
 	return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Cluster, b.Cluster))
+}
+
+// Standing returns the clusters that have a BundleDeployment of the service,
+// sorted; none when its GitRepo, or its Bundle, is not there. The error wraps
+// ErrBundle when it cannot be told which Bundle is the service's.
+func (m *Manager) Standing(ctx context.Context, t orchestrator.Target) ([]rings.ClusterName, error) {
+	repo, err := m.GitRepo(ctx, t.GitRepo)
+	if errors.Is(err, rings.ErrUnknown) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := m.BundleOf(ctx, repo, t.Path, t.Bundle)
+	if err != nil || bundle == "" {
+		return nil, err
+	}
+	found, err := m.Deployed(ctx, t.GitRepo)
+	if err != nil {
+		return nil, err
+	}
+	var out []rings.ClusterName
+	for _, d := range found {
+		if d.Bundle == bundle {
+			out = append(out, d.Cluster)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
 }

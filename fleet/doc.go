@@ -56,7 +56,8 @@
 // # What it never does
 //
 // It never reads Secrets and never status.display. It changes no GitRepo that `rollout` did not make, except for the
-// two status fields of [Manager.Hint], and no cluster whose labels Rancher would write back.
+// two status fields of [Manager.Hint]. It changes no label of a Fleet Cluster that Rancher would write back: it changes it
+// where Rancher takes it from.
 //
 // Statements about Fleet were read in github.com/rancher/fleet v0.16.0; comments name the file that shows it.
 package fleet

@@ -78,15 +78,25 @@ type LabelsOwnedError struct {
 	Cluster string
 	Owner   string // `clusters.management.cattle.io "c-m-1"`
 	Sign    string // what shows it: "label management.cattle.io/cluster-name"
+	Err     error  // why the owner cannot be changed from here; nil when there is no more to say
 }
 
 // Error names the cluster and the object that its labels come from.
 func (e *LabelsOwnedError) Error() string {
-	return fmt.Sprintf("cluster %q: Rancher writes its labels (%s); set them on %s", e.Cluster, e.Sign, e.Owner)
+	words := fmt.Sprintf("cluster %q: Rancher writes its labels (%s); set them on %s", e.Cluster, e.Sign, e.Owner)
+	if e.Err != nil {
+		words += fmt.Sprintf(", which is not permitted here: %v", e.Err)
+	}
+	return words
 }
 
-// Unwrap returns ErrLabelsOwned.
-func (e *LabelsOwnedError) Unwrap() error { return ErrLabelsOwned }
+// Unwrap returns ErrLabelsOwned, and why it was not done from here.
+func (e *LabelsOwnedError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrLabelsOwned}
+	}
+	return []error{ErrLabelsOwned, e.Err}
+}
 
 // request is what was asked of the API server, for the error about it.
 type request struct {

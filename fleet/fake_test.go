@@ -229,6 +229,9 @@ func (f *fakeAPI) serve(w http.ResponseWriter, r *http.Request) {
 		plural += "/status"
 	}
 	f.mu.Lock()
+	if strings.HasPrefix(path, "/apis/provisioning.cattle.io/") {
+		plural += ".provisioning"
+	}
 	f.requests = append(f.requests, verb+" "+plural+"?"+r.URL.RawQuery)
 	denied := f.deny[verb+" "+plural]
 	f.mu.Unlock()
@@ -416,6 +419,9 @@ func (f *fakeAPI) review(body obj) {
 	name := fmt.Sprint(a["verb"], " ", a["resource"])
 	if sub, ok := a["subresource"].(string); ok {
 		name += "/" + sub
+	}
+	if a["group"] == "provisioning.cattle.io" {
+		name += ".provisioning"
 	}
 	body["status"] = obj{"allowed": !f.deny[name]}
 }

@@ -40,22 +40,30 @@ func (m *Manager) GitRepo(ctx context.Context, name string) (*fleetv1.GitRepo, e
 // Managed reports whether the GitRepo was made here.
 func Managed(g *fleetv1.GitRepo) bool { return g.Labels[ManagedLabel] == ManagedValue }
 
-// FindGitRepos returns the workspace's GitRepos that deploy the folder of that
-// repository and branch, sorted by name. How a URL is written does not matter:
-// see [SameRepository]. A GitRepo that follows a revision is none of them: the
-// branch does not move it.
-func (m *Manager) FindGitRepos(ctx context.Context, repo, branch, dir string) ([]fleetv1.GitRepo, error) {
+// GitRepos returns the workspace's GitRepos, sorted by name.
+func (m *Manager) GitRepos(ctx context.Context) ([]fleetv1.GitRepo, error) {
 	var list fleetv1.GitRepoList
 	req := request{verb: "list", resource: resource("gitrepos"), namespace: m.workspace}
 	if err := m.client.List(ctx, &list, client.InNamespace(m.workspace)); err != nil {
 		return nil, req.fail(err)
 	}
-	out := slices.DeleteFunc(list.Items, func(g fleetv1.GitRepo) bool {
+	slices.SortFunc(list.Items, func(a, b fleetv1.GitRepo) int { return cmp.Compare(a.Name, b.Name) })
+	return list.Items, nil
+}
+
+// FindGitRepos returns the workspace's GitRepos that deploy the folder of that
+// repository and branch, sorted by name. How a URL is written does not matter:
+// see [SameRepository]. A GitRepo that follows a revision is none of them: the
+// branch does not move it.
+func (m *Manager) FindGitRepos(ctx context.Context, repo, branch, dir string) ([]fleetv1.GitRepo, error) {
+	all, err := m.GitRepos(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(g fleetv1.GitRepo) bool {
 		return g.Spec.Revision != "" || cmp.Or(g.Spec.Branch, "master") != cmp.Or(branch, "master") ||
 			!SameRepository(g.Spec.Repo, repo) || !Covers(g.Spec, dir)
-	})
-	slices.SortFunc(out, func(a, b fleetv1.GitRepo) int { return cmp.Compare(a.Name, b.Name) })
-	return out, nil
+	}), nil
 }
 
 // Covers reports whether Fleet makes a Bundle of the folder, if it has a

@@ -160,6 +160,7 @@ func newMapper() meta.RESTMapper {
 	for _, kind := range []string{"Cluster", "ClusterGroup", "GitRepo", "Bundle", "BundleDeployment"} {
 		m.Add(fleetv1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
+	m.Add(provisioning, meta.RESTScopeNamespace)
 	m.Add(coordv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	m.Add(authv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)

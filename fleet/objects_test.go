@@ -1,9 +1,12 @@
 package fleet
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -178,6 +181,53 @@ func TestSetLabels_Owned(t *testing.T) {
 	}
 }
 
+// provisioned is a cluster whose labels Rancher copies from its own object, and
+// that object's path.
+func provisioned(f *fakeAPI) (m obj, path string) {
+	m = obj{"labels": obj{"management.cattle.io/cluster-name": "c-m-1", "ring": "ring-1"}}
+	f.put(fleetPath("fleet-default", "clusters", "c1"), obj{"metadata": m})
+	path = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters/c1"
+	f.put(path, obj{"apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": obj{"labels": obj{"ring": "ring-1", "own": "x"}}})
+	return m, path
+}
+
+// TestSetLabels_Source sets labels where Rancher takes them from, and returns
+// when they have been copied.
+func TestSetLabels_Source(t *testing.T) {
+	f := newFakeAPI(t)
+	_, path := provisioned(f)
+	f.onWrite = func() {
+		go func() {
+			for f.object(path)["metadata"].(obj)["labels"].(obj)["ring"] != "ring-2" {
+				time.Sleep(time.Millisecond)
+			}
+			f.put(fleetPath("fleet-default", "clusters", "c1"), obj{"metadata": obj{"labels": obj{"management.cattle.io/cluster-name": "c-m-1", "ring": "ring-2"}}})
+		}()
+	}
+	c, err := f.manager(t, Options{}).SetLabels(t.Context(), "c1", map[string]string{"ring": "ring-2"}, nil)
+	if err != nil || c.Labels["ring"] != "ring-2" {
+		t.Fatalf("got %v, %v", c.Labels, err)
+	}
+	if diff := cmp.Diff(obj{"ring": "ring-2", "own": "x"}, f.object(path)["metadata"].(obj)["labels"]); diff != "" {
+		t.Errorf("Rancher's labels (-want +got):\n%s", diff)
+	}
+}
+
+// TestSetLabels_SourceDenied names Rancher's object and its page when it must
+// not be changed.
+func TestSetLabels_SourceDenied(t *testing.T) {
+	for _, deny := range []string{"get clusters.provisioning", "patch clusters.provisioning"} {
+		f := newFakeAPI(t)
+		provisioned(f)
+		f.deny[deny] = true
+		_, err := f.manager(t, Options{}).SetLabels(t.Context(), "c1", map[string]string{"ring": "ring-2"}, nil)
+		e, ok := errors.AsType[*LabelsOwnedError](err)
+		if !ok || e.Owner != `clusters.provisioning.cattle.io "fleet-default/c1"` || !errors.Is(err, ErrForbidden) || !strings.Contains(e.Place(), "c1") {
+			t.Errorf("%s: got %v", deny, err)
+		}
+	}
+}
+
 func TestDeployed(t *testing.T) {
 	f := newFakeAPI(t)
 	populate(f)
@@ -227,5 +277,53 @@ func TestPermissions(t *testing.T) {
 	}
 	if want := `patch gitrepos.fleet.cattle.io/status in namespace "fleet-default"`; got[1].String() != want || !got[1].Optional {
 		t.Errorf("got %s, want %s", got[1], want)
+	}
+}
+
+func TestStanding(t *testing.T) {
+	f := newFakeAPI(t)
+	populate(f)
+	m := f.manager(t, Options{})
+	target := orchestrator.Target{Service: "web", GitRepo: "shop-web", Path: "deploy"}
+	if got, err := m.Standing(t.Context(), target); err != nil || fmt.Sprint(got) != "[c1 c2 c3]" {
+		t.Errorf("%v, %v", got, err)
+	}
+	target.Bundle = "other"
+	if got, err := m.Standing(t.Context(), target); err != nil || len(got) != 0 {
+		t.Errorf("without its Bundle: %v, %v", got, err)
+	}
+	target.GitRepo = "shop-db"
+	if got, err := m.Standing(t.Context(), target); err != nil || len(got) != 0 {
+		t.Errorf("without its GitRepo: %v, %v", got, err)
+	}
+}
+
+func TestWatchClusters(t *testing.T) {
+	f := newFakeAPI(t)
+	putCluster(f, "c1", "ring-1")
+	putCluster(f, "c2", "ring-2")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	seen, ended := make(chan string, 10), make(chan error, 1)
+	m := f.manager(t, Options{})
+	go func() {
+		ended <- m.WatchClusters(ctx, ClusterWatch{Labels: map[string]string{"ring": "ring-1"}}, func(c Cluster) { seen <- fmt.Sprint(c.Name, c.Labels) })
+	}()
+	await(t, "c1 listed", seen)
+	waitWatches(t, f, 1)
+	f.put(fleetPath("fleet-default", "clusters", "c1"), obj{"metadata": obj{"labels": obj{"ring": "ring-1", "app": "shop", "new": "x"}}})
+	await(t, "c1 changed", seen)
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	select {
+	case more := <-seen:
+		t.Errorf("more was seen: %s", more)
+	default:
+	}
+	f.deny["list clusters"] = true
+	if err := m.WatchClusters(t.Context(), ClusterWatch{Name: "c1"}, func(Cluster) {}); !errors.Is(err, ErrForbidden) {
+		t.Errorf("forbidden: %v", err)
 	}
 }

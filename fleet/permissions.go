@@ -45,6 +45,7 @@ var needs = []need{
 	{verbs: []string{"get", "list", "watch"}, resource: "gitrepos", use: "following the git jobs"},
 	{verbs: []string{"patch"}, resource: "gitrepos", subresource: "status", optional: true, use: "telling Fleet of a commit at once, instead of at its next poll"},
 	{verbs: []string{"patch"}, resource: "clusters", optional: true, setUp: true, use: "rollout cluster add and set-ring"},
+	{verbs: []string{"get", "patch"}, group: provisioning.Group, resource: "clusters", optional: true, setUp: true, use: "rollout cluster add and set-ring of clusters whose labels Rancher writes"},
 	{verbs: []string{"create"}, resource: "gitrepos", optional: true, setUp: true, use: "rollout service add of a repository that Fleet does not deploy yet"},
 	{verbs: []string{"patch"}, resource: "gitrepos", optional: true, use: "running a failed git job again"},
 	{verbs: []string{"get", "create", "update"}, group: "coordination.k8s.io", resource: "leases", optional: true, use: "keeping two stores from rolling out the same ring"},

@@ -41,11 +41,22 @@ func (m *Manager) Reach(ctx context.Context, s orchestrator.Scope, t orchestrato
 	if err != nil {
 		return Reach{}, err
 	}
-	clusters, err := m.reachable(ctx, s.Workspace)
+	return m.ReachOf(ctx, repo)
+}
+
+// ReachOf is Reach for a GitRepo that was read, in its workspace.
+func (m *Manager) ReachOf(ctx context.Context, repo *fleetv1.GitRepo) (Reach, error) {
+	clusters, err := m.reachable(ctx, repo.Namespace)
 	if err != nil {
 		return Reach{}, err
 	}
 	return Reach{Clusters: clusters, Targets: targets(repo)}, nil
+}
+
+// Reachable returns the clusters of the workspace, with their groups. The slice
+// is shared: not to be changed.
+func (m *Manager) Reachable(ctx context.Context) ([]fleetyaml.Cluster, error) {
+	return m.reachable(ctx, m.workspace)
 }
 
 // targets are the GitRepo's, or Fleet's default: the ClusterGroup "default"

@@ -10,11 +10,14 @@ import (
 // Again is what a person asks for with `rollout retry` and `rollout rollback`.
 type Again struct {
 	Of     *State         // an earlier rollout, ended
-	Ring   rings.RingName // for a rollback: only this ring; "" for all
+	Ring   rings.RingName // for a rollback: only this ring or group; "" for all
 	Failed bool           // for a retry: only what is not done
 	Empty  []rings.RingName
-	Reason string
-	Link   string
+	// Override: go over the locks and closed windows that stand now. That the
+	// earlier one went over some does not count.
+	Override bool
+	Reason   string
+	Link     string
 }
 
 // NewRetry makes the first event of a rollout to what an earlier one's plan
@@ -27,7 +30,7 @@ func NewRetry(a *rings.Application, r Again) (Created, error) {
 	}
 	old := r.Of
 	options := old.Options
-	options.Reason = r.Reason
+	options.Reason, options.GoOver = r.Reason, r.Override
 	c := Created{Kind: KindRetry, Of: old.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Options: options, Link: r.Link}
 	wanted := map[Ref]bool{}
 	for _, st := range old.Steps {
@@ -45,7 +48,7 @@ func NewRetry(a *rings.Application, r Again) (Created, error) {
 			continue
 		}
 		named = append(named, *ring)
-		c.Rings = append(c.Rings, NewRing{Name: ring.Name, Policy: ring.Policy, Named: was.Named, Upstream: upstreamOf(a, ring.Name, r.Empty)})
+		c.addRing(a, *ring, was.Named, r.Empty)
 	}
 	if len(wanted) == 0 {
 		return Created{}, &rings.InvalidError{What: fmt.Sprintf("rollout %q", old.ID), Faults: []string{"everything is done: there is nothing to try again"}}
@@ -91,7 +94,7 @@ func NewRollback(a *rings.Application, r Again) (Created, error) {
 		return Created{}, err
 	}
 	c := Created{Kind: KindRollback, Of: r.Of.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Link: r.Link,
-		Options: Options{Reason: r.Reason}}
+		Options: Options{Reason: r.Reason, GoOver: r.Override}}
 	for _, name := range ringsOf(changed) {
 		ring, err := a.Ring(name)
 		if err != nil {
@@ -128,17 +131,21 @@ func (r Again) check(verb string) error {
 func (r Again) changed(a *rings.Application) ([]*StepState, error) {
 	var out []*StepState
 	var faults []string
+	only := r.Of.RingNames()
+	if r.Ring != "" {
+		var err error
+		if only, err = a.Expand([]rings.RingName{r.Ring}); err != nil {
+			return nil, err
+		}
+	}
 	for _, st := range r.Of.Steps {
-		if !st.changed() || st.Phase == StepRolledBack || r.Ring != "" && st.Ring != r.Ring {
+		if !st.changed() || st.Phase == StepRolledBack || !slices.Contains(only, st.Ring) {
 			continue
 		}
 		if st.before() == "" {
 			faults = append(faults, fmt.Sprintf("%s on %s: its clusters ran different versions before, which one entry cannot restore", st.Target.Service, st.Ring))
 		}
 		out = append(out, st)
-	}
-	if _, err := a.Ring(r.Ring); r.Ring != "" && err != nil {
-		return nil, err
 	}
 	if len(out) == 0 {
 		faults = append(faults, "it changed nothing that has not been taken back")

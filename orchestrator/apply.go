@@ -33,8 +33,9 @@ func Fold(s *State, events []Event) *State {
 
 func create(e Event, c Created) *State {
 	s := &State{
-		ID: e.Rollout, Kind: c.Kind, Of: c.Of, Scope: c.Scope, Plan: c.Plan, Options: c.Options,
+		ID: e.Rollout, Kind: c.Kind, Of: c.Of, Release: c.Release, Train: c.Train, Scope: c.Scope, Plan: c.Plan, Options: c.Options,
 		Phase:     Pending,
+		Over:      c.Over,
 		StartedBy: e.Actor, Link: c.Link, StartedAt: e.At,
 	}
 	for _, n := range c.Rings {
@@ -76,6 +77,8 @@ func (s *State) apply(e Event) {
 		s.driven(e.At)
 	case Halted:
 		s.Halt = b.Halt
+	case Barred:
+		s.barred(b, e.At)
 	case ClockJumped:
 		s.jumped(e.At)
 	case Started:

@@ -9,13 +9,18 @@ import (
 	"rollout/rings"
 )
 
-// Request is what a person asks for with `rollout create`.
+// Request is what a person asks for with `rollout create` and `deploy`.
 type Request struct {
-	Rings []rings.RingName // by name, in the application's order
+	Rings []rings.RingName // by name or group, in the application's order
 	// Through: the rings before the last one are passed through, too, and may
 	// be empty.
 	Through bool
 	Only    []rings.ServiceName // a part of the plan; empty means all of it
+	// Release is rolled out in the place of the application's plan; nil for that.
+	Release *rings.Release
+	// Deploy is rolled out past the plan, and the ring before need not have
+	// verified it; nil for none. It needs a reason.
+	Deploy rings.Plan
 	// Empty are the rings that no cluster carries the label of.
 	Empty   []rings.RingName
 	Options Options
@@ -55,7 +60,7 @@ func (e *HeldError) Error() string { return strings.Join(e.Faults, "\n  ") }
 func (e *HeldError) Unwrap() error { return ErrHeld }
 
 // New makes the first event of a rollout from the application as it is now:
-// the snapshot of its plan, and for each ring a step for each planned service,
+// the snapshot of its plan, or of what is rolled out in its place, and for each ring a step for each planned service,
 // in waves. It returns an *rings.UnknownError for a ring that is not there, an
 // *rings.InvalidError for rings out of order and for a plan that is empty or
 // names services that are not, an *UnverifiedError when the ring before one of
@@ -63,25 +68,44 @@ func (e *HeldError) Unwrap() error { return ErrHeld }
 // *HeldError for versions that a rollback withdrew. What the repositories say
 // is not looked at here.
 func New(a *rings.Application, r Request) (Created, error) {
+	var err error
+	if r.Rings, err = a.Expand(r.Rings); err != nil {
+		return Created{}, err
+	}
 	named, err := ringsOfRequest(a, r)
 	if err != nil {
 		return Created{}, err
 	}
-	plan, err := a.Plan.Only(r.Only)
-	if err != nil {
+	c := Created{Scope: scopeOf(a), Options: r.Options, Link: r.Link}
+	plan := a.Plan
+	switch {
+	case r.Release != nil:
+		plan, c.Kind, c.Release = r.Release.Plan(), KindRelease, r.Release.Number
+	case r.Deploy != nil:
+		plan, c.Kind, c.Options.Direct = r.Deploy, KindDeploy, true
+	}
+	if plan, err = plan.Only(r.Only); err != nil {
 		return Created{}, err
 	}
-	if len(plan) == 0 {
+	if c.Plan = plan.Versions(); len(plan) == 0 {
 		return Created{}, &rings.InvalidError{What: fmt.Sprintf("plan of application %q", a.Name), Faults: []string{"it is empty: there is nothing to roll out"}}
 	}
-	c := Created{Scope: scopeOf(a), Plan: plan.Versions(), Options: r.Options, Link: r.Link}
 	for _, ring := range named {
-		c.Rings = append(c.Rings, NewRing{Name: ring.Name, Policy: ring.Policy, Named: slices.Contains(r.Rings, ring.Name), Upstream: upstreamOf(a, ring.Name, r.Empty)})
+		c.addRing(a, ring, slices.Contains(r.Rings, ring.Name), r.Empty)
 	}
-	if c.Steps, err = newSteps(a, named, c.Plan, r.Options); err != nil {
+	if c.Steps, err = newSteps(a, named, c.Plan, c.Options); err != nil {
 		return Created{}, err
 	}
 	return c, permitted(a, c)
+}
+
+// addRing adds a ring, with today's policy.
+func (c *Created) addRing(a *rings.Application, ring rings.Ring, named bool, empty []rings.RingName) {
+	n := NewRing{Name: ring.Name, Policy: ring.Policy, Named: named}
+	if !c.Options.Direct {
+		n.Upstream = Upstream(a, ring.Name, empty)
+	}
+	c.Rings = append(c.Rings, n)
 }
 
 func scopeOf(a *rings.Application) Scope {
@@ -114,9 +138,6 @@ func permitted(a *rings.Application, c Created) error {
 func ringsOfRequest(a *rings.Application, r Request) ([]rings.Ring, error) {
 	at := -1
 	for _, name := range r.Rings {
-		if _, err := a.Ring(name); err != nil {
-			return nil, err
-		}
 		i := slices.Index(a.RingNames(), name)
 		if i <= at {
 			return nil, &rings.InvalidError{What: fmt.Sprintf("rings of application %q", a.Name),
@@ -133,9 +154,9 @@ func ringsOfRequest(a *rings.Application, r Request) ([]rings.Ring, error) {
 	return out, nil
 }
 
-// upstreamOf returns the nearest ring before the named one that has clusters;
-// "" when there is none.
-func upstreamOf(a *rings.Application, ring rings.RingName, empty []rings.RingName) rings.RingName {
+// Upstream returns the nearest ring before the named one that has clusters; ""
+// when there is none.
+func Upstream(a *rings.Application, ring rings.RingName, empty []rings.RingName) rings.RingName {
 	names := a.RingNames()
 	for i := slices.Index(names, ring) - 1; i >= 0; i-- {
 		if !slices.Contains(empty, names[i]) {

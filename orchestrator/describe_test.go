@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // describe is an event as the transcripts show it.
@@ -47,6 +48,8 @@ func describe(e orchestrator.Event) string {
 			return "no halt"
 		}
 		return fmt.Sprintf("halted by %s: %s", b.Halt.By, b.Halt.Reason)
+	case orchestrator.Barred:
+		return fmt.Sprintf("barred: %q", rings.Barriers{Locks: b.Locks, Closed: b.Closed}.Words())
 	case orchestrator.ClockJumped:
 		return "the clock jumped"
 	case orchestrator.RingVerified:

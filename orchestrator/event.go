@@ -29,12 +29,17 @@ type (
 	Created struct {
 		Kind    Kind                                `json:"kind,omitempty"`
 		Of      ID                                  `json:"of,omitempty"`
+		Release int                                 `json:"release,omitempty"`
+		Train   *Taken                              `json:"train,omitempty"`
 		Scope   Scope                               `json:"scope"`
 		Rings   []NewRing                           `json:"rings"`
 		Plan    map[rings.ServiceName]rings.Version `json:"plan"`
 		Options Options                             `json:"options"`
 		Link    string                              `json:"link,omitempty"`
 		Steps   []NewStep                           `json:"steps"`
+		// Over are the locks and closures that a person goes over: those that
+		// stood when the rollout began.
+		Over *rings.Barriers `json:"over,omitempty"`
 	}
 	// Observed is a fact that differs from what was known.
 	Observed struct {
@@ -51,6 +56,12 @@ type (
 	// Halted: the line was stopped, or with nil is free again.
 	Halted struct {
 		Halt *rings.Halt `json:"halt,omitempty"`
+	}
+	// Barred: these locks stand, and these closures stand or come next; what was
+	// told before is over.
+	Barred struct {
+		Locks  []rings.Lock    `json:"locks,omitempty"`
+		Closed []rings.Closure `json:"closed,omitempty"`
 	}
 	// ClockJumped: the wall clock moved by itself; what was timed with it is
 	// timed again.
@@ -237,6 +248,7 @@ func (StepEnded) body()       {}
 func (Warned) body()          {}
 func (Ended) body()           {}
 func (Halted) body()          {}
+func (Barred) body()          {}
 func (ClockJumped) body()     {}
 func (RingVerified) body()    {}
 func (RingStarted) body()     {}
@@ -294,6 +306,7 @@ var schemas = []schema{
 	{name: "rollback-ring", kind: reflect.TypeFor[RollbackRing]()},
 	{name: "soak-restarted", kind: reflect.TypeFor[SoakRestarted]()},
 	{name: "ring-soaked", kind: reflect.TypeFor[RingSoaked]()},
+	{name: "barred", kind: reflect.TypeFor[Barred]()},
 }
 
 // version is the present version of the type: 1 and one more for each upgrade.

@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func bodies() []orchestrator.Body {
 	failure := &orchestrator.Failure{Code: orchestrator.CodeHook, Words: "no", Hint: "ask", Service: "db", Cluster: "c1"}
 	return []orchestrator.Body{
 		orchestrator.Created{Scope: orchestrator.Scope{App: "shop", Workspace: "w", Manager: "m", RingLabel: "ring", Selector: map[string]string{"app": "shop"}},
-			Rings: []orchestrator.NewRing{{Name: "ring-1", Policy: rings.Policy{Uptake: time.Minute, Converge: time.Hour}, Named: true, Upstream: "ring-0"}}, Plan: map[rings.ServiceName]rings.Version{"db": "v2"}, Options: orchestrator.Options{Redeploy: true, Override: true, Reason: "r"}, Link: "l",
+			Rings: []orchestrator.NewRing{{Name: "ring-1", Policy: rings.Policy{Uptake: time.Minute, Converge: time.Hour}, Named: true, Upstream: "ring-0"}}, Plan: map[rings.ServiceName]rings.Version{"db": "v2"}, Options: orchestrator.Options{Redeploy: true, Override: true, GoOver: true, Reason: "r"}, Link: "l", Over: &rings.Barriers{Locks: []rings.Lock{{App: "shop", Holder: "h", At: epoch}}},
 			Steps: []orchestrator.NewStep{{Ring: "ring-1", Target: orchestrator.Target{Service: "db", Repo: "r", Branch: "main", Path: "p", GitRepo: "g", Fields: []string{"f"}, Managed: true, AcceptRedeploy: true},
 				Needs: []rings.ServiceName{"base"}, Wave: 2, To: "v2", Known: rings.Known{Version: "v1", Attempted: "v0", Commit: "k", At: epoch}, Floor: 7}}},
 		orchestrator.Observed{Fact: orchestrator.Fact{Service: "db", Deployment: &orchestrator.Deployment{Cluster: "c1", Gone: true, Commit: "c", SpecNonce: 3, StatusNonce: 2, Staged: true, Applied: true, Ready: true,
@@ -43,6 +44,8 @@ func bodies() []orchestrator.Body {
 		orchestrator.Warned{Words: "w"},
 		orchestrator.Ended{Phase: orchestrator.Failed, Failure: failure},
 		orchestrator.Halted{Halt: &rings.Halt{App: "shop", By: "ann", Reason: "r", At: epoch, Until: epoch}},
+		orchestrator.Barred{Locks: []rings.Lock{{App: "shop", Ring: "ring-1", Service: "db", Cluster: "c1", Holder: "h", By: "ann", Reason: "r", Link: "l", At: epoch, Until: epoch}},
+			Closed: []rings.Closure{{Ring: "ring-1", Kind: rings.WindowDeny, Windows: []rings.WindowName{"w"}, Made: epoch, From: epoch, Until: epoch, Opens: epoch, Words: "w"}}},
 		orchestrator.ClockJumped{},
 		orchestrator.RingVerified{Ring: "ring-1"},
 		orchestrator.RingStarted{Ring: "ring-1"},
@@ -117,4 +120,62 @@ func TestNew_errors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a rollout ships comes from the plan, from a release, or from a person:
+// only the person goes past the ring before.
+func TestNew_source(t *testing.T) {
+	app := &rings.Application{Name: "shop", Rings: []rings.Ring{{Name: "ring-1"}, {Name: "ring-2"}}, Services: []rings.Service{
+		{Name: "db", Known: map[rings.RingName]rings.Known{"ring-1": {Version: "v2", Verified: "shop-1"}}}, {Name: "web"}},
+		Plan: rings.Plan{"db": {Version: "v2"}}}
+	second := []rings.RingName{"ring-2"}
+	release := func(db string) *rings.Release {
+		return &rings.Release{Number: 3, Versions: map[rings.ServiceName]rings.Version{"db": rings.Version(db)}}
+	}
+	tests := []struct {
+		name  string
+		req   orchestrator.Request
+		kind  orchestrator.Kind
+		plan  string
+		above rings.RingName
+		err   error
+	}{
+		{"plan", orchestrator.Request{Rings: second}, orchestrator.KindForward, "map[db:v2]", "ring-1", nil},
+		{"release", orchestrator.Request{Rings: second, Release: release("v2")}, orchestrator.KindRelease, "map[db:v2]", "ring-1", nil},
+		{"release that is not verified", orchestrator.Request{Rings: second, Release: release("v3")}, "", "", "", orchestrator.ErrUnverified},
+		{"deploy", orchestrator.Request{Rings: second, Deploy: rings.Plan{"web": {Version: "v9"}}, Options: orchestrator.Options{Reason: "now"}}, orchestrator.KindDeploy, "map[web:v9]", "", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := orchestrator.New(app, test.req)
+			if !errors.Is(err, test.err) {
+				t.Fatalf("err = %v, want %v", err, test.err)
+			}
+			if err != nil {
+				return
+			}
+			if c.Kind != test.kind || fmt.Sprint(c.Plan) != test.plan || c.Rings[0].Upstream != test.above || len(c.Steps) != 1 {
+				t.Errorf("created %q %v after %q, %d steps", c.Kind, c.Plan, c.Rings[0].Upstream, len(c.Steps))
+			}
+			if s := orchestrator.Apply(nil, orchestrator.Event{Rollout: "shop-2", Seq: 1, Body: c}); s.Kind != c.Kind || s.Release != c.Release {
+				t.Errorf("the state is of kind %q, release %d", s.Kind, s.Release)
+			} else if again := retried(t, app, s); again.Rings[0].Upstream != test.above || again.Kind != orchestrator.KindRetry {
+				t.Errorf("its retry is %q after %q", again.Kind, again.Rings[0].Upstream)
+			}
+		})
+	}
+	if app.Plan["db"].Version != "v2" || len(app.Plan) != 1 {
+		t.Errorf("the plan was changed: %v", app.Plan)
+	}
+}
+
+// retried is a retry of the rollout, which has failed.
+func retried(t *testing.T, a *rings.Application, s *orchestrator.State) orchestrator.Created {
+	t.Helper()
+	s = orchestrator.Apply(s, orchestrator.Event{Rollout: s.ID, Seq: 2, Body: orchestrator.Ended{Phase: orchestrator.Failed}})
+	c, err := orchestrator.NewRetry(a, orchestrator.Again{Of: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

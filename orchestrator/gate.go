@@ -36,7 +36,7 @@ func (t *turn) nextRing() {
 		t.skipRing(r, r.Skip.leftOut())
 		return
 	}
-	if t.stopped(false) {
+	if t.stopped(false) || t.barredRing(r.Name) {
 		return
 	}
 	if t.s.probes(r) {
@@ -131,14 +131,14 @@ func (t *turn) verifyBy(r *RingState) time.Time {
 	if uptake == 0 {
 		uptake = rings.DefaultUptake
 	}
-	return later(since, t.s.DrivenAt).Add(uptake)
+	return later(later(since, t.s.DrivenAt), t.s.FreedAt).Add(uptake)
 }
 
 // askVerify asks, repository by repository, what the upstream of the ring that
 // is to begin says.
 func (t *turn) askVerify() {
 	r := t.s.next()
-	if r == nil || t.s.Rollback != nil || t.stopped(false) || !t.s.idle() {
+	if r == nil || t.s.Rollback != nil || t.stopped(false) || t.barredRing(r.Name) || !t.s.idle() {
 		return
 	}
 	if t.s.probes(r) {
@@ -345,7 +345,7 @@ func (t *turn) publishingOn(r *RingState) bool {
 // steps to converge, because all of them are going to be taken back.
 func (t *turn) cutsShort(r *RingState) bool {
 	policy := r.Policy.OnFailure
-	return (policy == rings.FailureRollback || policy == rings.FailureRollbackRing) && !t.held() && !t.publishingOn(r)
+	return (policy == rings.FailureRollback || policy == rings.FailureRollbackRing) && !t.held() && !t.locked(r.Name) && !t.publishingOn(r)
 }
 
 // ringDone ends a ring well.
@@ -387,7 +387,7 @@ func (t *turn) finish() {
 		}
 	case policy == rings.FailureStop || len(t.s.changed(r)) == 0:
 		t.end(Failed, t.s.Failure)
-	case !t.held():
+	case !t.held() && !t.locked(r.Name):
 		t.rollBack(r)
 	}
 }

@@ -210,14 +210,14 @@ func (m *memory) Commands(_ context.Context, id orchestrator.ID) ([]orchestrator
 
 func (m *memory) Changes(context.Context) <-chan struct{} { return m.changed }
 
-// Halted implements orchestrator.Store.
-func (m *memory) Halted(_ context.Context, app rings.AppName, now time.Time) (*rings.Halt, error) {
+// Barriers implements orchestrator.Store.
+func (m *memory) Barriers(_ context.Context, app rings.AppName, now time.Time) (rings.Barriers, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, scope := range []rings.AppName{app, ""} {
 		if h, ok := m.halts[scope]; ok && h.Stands(now) {
-			return &h, nil
+			return rings.Barriers{Halt: &h}, nil
 		}
 	}
-	return nil, nil
+	return rings.Barriers{}, nil
 }

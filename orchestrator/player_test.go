@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // player does what a Runner does, in virtual time and without one: it steps a
@@ -21,7 +22,7 @@ type player struct {
 
 	answers  []orchestrator.Outcome
 	jumped   bool
-	halt     *orchestrator.Halted
+	barriers *rings.Barriers
 	commands []orchestrator.Command
 	taken    bool
 	life     int             // drivers so far: an answer to an earlier one is lost
@@ -116,9 +117,9 @@ func (p *player) seen() []orchestrator.Fact {
 
 // once is read, step, store, act.
 func (p *player) once() {
-	in := orchestrator.Input{Now: p.w.now, Taken: p.taken, Facts: p.seen(), Outcomes: p.answers, Commands: p.commands, Jumped: p.jumped, Halt: p.halt}
+	in := orchestrator.Input{Now: p.w.now, Taken: p.taken, Facts: p.seen(), Outcomes: p.answers, Commands: p.commands, Jumped: p.jumped, Barriers: p.barriers}
 	due := !p.wake.IsZero() && !p.wake.After(p.w.now)
-	if !due && !in.Taken && !in.Jumped && in.Halt == nil && len(in.Facts)+len(in.Outcomes)+len(in.Commands) == 0 {
+	if !due && !in.Taken && !in.Jumped && in.Barriers == nil && len(in.Facts)+len(in.Outcomes)+len(in.Commands) == 0 {
 		return
 	}
 	before, after, idle := p.crash()
@@ -127,7 +128,7 @@ func (p *player) once() {
 		p.die(idle)
 		return
 	}
-	p.taken, p.answers, p.commands, p.jumped, p.halt = false, nil, nil, false, nil
+	p.taken, p.answers, p.commands, p.jumped, p.barriers = false, nil, nil, false, nil
 	for _, o := range in.Outcomes {
 		delete(p.begun, o.Action)
 	}

@@ -36,9 +36,9 @@ type Store interface {
 	Append(ctx context.Context, batches []Batch) error
 	// Commands returns the commands that no batch has consumed, oldest first.
 	Commands(ctx context.Context, id ID) ([]Command, error)
-	// Halted returns the halt that stands for the application, its own or that
-	// of all; nil when there is none. One that has run out by now is none.
-	Halted(ctx context.Context, app rings.AppName, now time.Time) (*rings.Halt, error)
+	// Barriers returns what lets nothing new start for the application: the halt
+	// that stands, its own or that of all. One that has run out by now is none.
+	Barriers(ctx context.Context, app rings.AppName, now time.Time) (rings.Barriers, error)
 	// Changes returns a channel that receives (without blocking, coalesced)
 	// after other processes wrote, until ctx ends. A missed change is made up
 	// for within a second.

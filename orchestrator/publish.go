@@ -11,7 +11,7 @@ import (
 // decide turns a survey into an attempt: what version and nonce are to be
 // written, or that nothing need be. It happens once per attempt.
 func (t *turn) decide(st *StepState) {
-	if t.stopped(st.Undo) {
+	if t.stopped(st.Undo) || t.barred(st) {
 		t.emit(StepHeld{st.ref()})
 		return
 	}
@@ -174,7 +174,7 @@ func (t *turn) publishing(st *StepState) {
 		t.request(Action{Kind: ActHint, Ring: st.Ring, Undo: st.Undo, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
 		return
 	}
-	if t.stopped(st.Undo) && !st.Doubt && !t.isPending(st, ActPublish) {
+	if (t.stopped(st.Undo) || t.barred(st)) && !st.Doubt && !t.isPending(st, ActPublish) {
 		t.emit(StepHeld{st.ref()})
 		return
 	}

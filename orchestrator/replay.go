@@ -3,6 +3,8 @@ package orchestrator
 import (
 	"fmt"
 	"slices"
+
+	"rollout/rings"
 )
 
 // Replayed is what came of running the engine again over a journal.
@@ -70,6 +72,12 @@ func turnLength(events []Event) int {
 // recorded is the input of a turn, as its events tell it, and its driver.
 func recorded(s *State, turn []Event) (Input, string) {
 	in, driver := Input{Now: turn[0].At}, ""
+	told := func() *rings.Barriers {
+		if in.Barriers == nil {
+			in.Barriers = &rings.Barriers{Halt: s.Halt, Locks: s.Locks, Closed: s.Closed}
+		}
+		return in.Barriers
+	}
 	for _, e := range turn {
 		if c, ok := e.Body.(Commanded); ok {
 			in.Commands = append(in.Commands, c.Command)
@@ -83,8 +91,10 @@ func recorded(s *State, turn []Event) (Input, string) {
 			in.Jumped = true
 		case Halted:
 			if b.Halt != nil || s.Halt.Stands(in.Now) { // else it ran out by itself
-				in.Halt = &b
+				told().Halt = b.Halt
 			}
+		case Barred:
+			told().Locks, told().Closed = b.Locks, b.Closed
 		case Answered:
 			in.Outcomes = append(in.Outcomes, b.Outcome)
 		case Observed:

@@ -143,7 +143,7 @@ func (t *turn) moveRollback() {
 			Hint:  fmt.Sprintf("look at it, then \"rollout rollback %s\" takes back what is left", t.s.ID)})
 	case t.s.Rollback.Failure == nil && next == nil:
 		t.end(RolledBack, t.s.Failure)
-	case next != nil && !moving && next.Ring != t.s.Rollback.Ring && !t.stopped(true):
+	case next != nil && !moving && next.Ring != t.s.Rollback.Ring && !t.stopped(true) && !t.locked(next.Ring):
 		t.emit(RollbackRing{next.Ring})
 	}
 }

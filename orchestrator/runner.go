@@ -326,10 +326,11 @@ func (r *Runner) stepAll(ctx context.Context) {
 			r.abandon(id, l.err)
 			continue
 		}
+		due := !d.wake.IsZero() && !d.wake.After(now)
+		d.unread = d.unread || due || jumped // a window may have opened or closed
 		r.readCommands(ctx, d, l)
 		l.input.Jumped = jumped
-		due := !d.wake.IsZero() && !d.wake.After(now)
-		if due || jumped || l.input.Taken || l.input.Halt != nil || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
+		if due || jumped || l.input.Taken || l.input.Barriers != nil || len(l.input.Facts)+len(l.input.Outcomes)+len(l.input.Commands) > 0 {
 			r.step(d, l.input, now)
 		}
 	}
@@ -347,19 +348,19 @@ func (r *Runner) jumped(now time.Time) bool {
 	return off.Abs() > clockSlack
 }
 
-// readCommands adds what waits in the store: the commands, and whether the
-// line is stopped. When they cannot be read now, the next round tries again.
+// readCommands adds what waits in the store: the commands, and what lets nothing
+// new start. When they cannot be read now, the next round tries again.
 func (r *Runner) readCommands(ctx context.Context, d *driven, l *letters) {
 	if !d.unread {
 		return
 	}
 	commands, err := r.Store.Commands(ctx, d.state.ID)
-	halt, err2 := r.Store.Halted(ctx, d.state.Scope.App, r.Clock.Now())
+	barriers, err2 := r.Store.Barriers(ctx, d.state.Scope.App, r.Clock.Now())
 	if err := errors.Join(err, err2); err != nil {
 		r.Log.Warn("the commands cannot be read, trying again", "rollout", d.state.ID, "err", err)
 		return
 	}
-	d.unread, l.input.Commands, l.input.Halt = false, commands, &Halted{halt}
+	d.unread, l.input.Commands, l.input.Barriers = false, commands, &barriers
 }
 
 func (r *Runner) step(d *driven, in Input, now time.Time) {

@@ -39,6 +39,9 @@ const (
 	KindForward  Kind = ""         // to what the plan says
 	KindRetry    Kind = "retry"    // to what an earlier rollout's plan said
 	KindRollback Kind = "rollback" // to what was there before an earlier rollout
+	KindRelease  Kind = "release"  // to what a release says
+	KindDeploy   Kind = "deploy"   // to versions that a person named, past the plan and the ring before
+	KindTrain    Kind = "train"    // to what is verified on a ring before
 )
 
 // StepPhase is where a step stands. StepDone, StepFailed, StepSkipped and
@@ -86,7 +89,9 @@ const (
 type State struct {
 	ID      ID                                  `json:"id"`
 	Kind    Kind                                `json:"kind,omitempty"`
-	Of      ID                                  `json:"of,omitempty"` // the rollout that it retries or takes back
+	Of      ID                                  `json:"of,omitempty"`      // the rollout that it retries or takes back
+	Release int                                 `json:"release,omitempty"` // the number of the release that it rolls out
+	Train   *Taken                              `json:"train,omitempty"`   // what a train was made from
 	Scope   Scope                               `json:"scope"`
 	Rings   []*RingState                        `json:"ringStates"` // in the order they go
 	Plan    map[rings.ServiceName]rings.Version `json:"plan"`       // the snapshot
@@ -99,11 +104,18 @@ type State struct {
 	Epoch int `json:"epoch,omitempty"`
 	// Failure is the first one; set before Phase is Failed when running steps
 	// may still finish, and taken away when a person resumes.
-	Failure  *Failure    `json:"failure,omitempty"`
-	Cancel   *Word       `json:"cancel,omitempty"` // set before Phase is Cancelled while a push is under way
-	Pause    *Word       `json:"pause,omitempty"`  // while nothing new may start
-	Halt     *rings.Halt `json:"halt,omitempty"`   // the line is stopped
-	Rollback *Rollback   `json:"rollback,omitempty"`
+	Failure *Failure    `json:"failure,omitempty"`
+	Cancel  *Word       `json:"cancel,omitempty"` // set before Phase is Cancelled while a push is under way
+	Pause   *Word       `json:"pause,omitempty"`  // while nothing new may start
+	Halt    *rings.Halt `json:"halt,omitempty"`   // the line is stopped
+	// Locks are those that stand, and Closed when its rings are closed or will
+	// be next. Over are those of them that a person goes over. FreedAt is when a
+	// lock or closure last ended.
+	Locks    []rings.Lock    `json:"locks,omitempty"`
+	Closed   []rings.Closure `json:"closed,omitempty"`
+	Over     *rings.Barriers `json:"over,omitempty"`
+	FreedAt  time.Time       `json:"freedAt,omitzero"`
+	Rollback *Rollback       `json:"rollback,omitempty"`
 	// Skips are the clusters that a person left out.
 	Skips    map[rings.ClusterName]Word `json:"skips,omitempty"`
 	Steps    []*StepState               `json:"steps"`              // ring by ring, wave by wave; those that take others back at the end
@@ -171,8 +183,13 @@ type Options struct {
 	Redeploy bool `json:"redeploy,omitempty"` // a new nonce even where the version is live
 	Override bool `json:"override,omitempty"` // go over versions that this store did not write, and over rings that were not verified
 	// AllowUnhealthy: dependencies outside the plan need not be healthy.
-	AllowUnhealthy bool   `json:"allowUnhealthy,omitempty"`
-	Reason         string `json:"reason,omitempty"`
+	AllowUnhealthy bool `json:"allowUnhealthy,omitempty"`
+	// GoOver: go over the locks and closed windows that stand at the start.
+	GoOver bool `json:"goOver,omitempty"`
+	// Direct: the rings before need not have verified the versions, because a
+	// person named them.
+	Direct bool   `json:"direct,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Failure says why a rollout or a step ended badly.

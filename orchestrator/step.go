@@ -11,7 +11,7 @@ import (
 // Engine is the version of what Step decides: it is raised with every change
 // after which the same inputs lead to other events, so that [Replay] knows
 // which rollouts it must come to the same decisions for.
-const Engine = 2
+const Engine = 3
 
 // Input is what a Step is asked about: facts, outcomes and commands that came
 // since the last one, in the order they came, and the time. All may be empty:
@@ -24,8 +24,9 @@ type Input struct {
 	// Jumped: the wall clock moved by itself since the last input. That it went
 	// back to before the last event is noticed without being told.
 	Jumped bool
-	// Halt is what the store says of a halt; nil when it was not asked.
-	Halt     *Halted
+	// Barriers are what the store says lets nothing new start; nil when it was
+	// not asked.
+	Barriers *rings.Barriers
 	Commands []Command
 	Outcomes []Outcome
 	Facts    []Fact
@@ -126,9 +127,10 @@ func (t *turn) take(in Input) {
 		t.emit(ClockJumped{})
 		t.judgeAll()
 	}
-	if in.Halt != nil && t.newHalt(in.Halt.Halt) {
-		t.emit(*in.Halt)
+	if in.Barriers != nil && t.newHalt(in.Barriers.Halt) {
+		t.emit(Halted{in.Barriers.Halt})
 	}
+	t.bar(in.Barriers)
 	for _, c := range in.Commands {
 		t.command(c)
 	}
@@ -397,11 +399,11 @@ func (t *turn) moveStep(st *StepState) {
 	}
 }
 
-// start begins a step when all that it needs is done (invariant 1), and
-// nothing has failed or is held (invariant 4). What only looks needs no claim.
+// start begins a step when all that it needs is done (invariant 1), nothing has
+// failed or is held (invariant 4), and no lock or closed window is in the way. What only looks needs no claim.
 func (t *turn) start(st *StepState) {
 	r := t.s.ring(st.Ring)
-	if t.stopped(st.Undo) || !r.Claimed && !st.Observed {
+	if t.stopped(st.Undo) || t.barred(st) || !r.Claimed && !st.Observed {
 		return
 	}
 	if st.Undo && t.s.Rollback.Ring != st.Ring || !st.Undo && r.Phase != RingRunning {

@@ -118,12 +118,54 @@ func (y *story) check(p *rings.Policy, parts []string) error {
 	return err
 }
 
+// bar sets locks and windows; what was set before stays until it is over.
+func (y *story) bar(verb string, args []string) {
+	if verb == "unlock" {
+		y.barriers.Locks = nil
+	}
+	if verb == "lock" {
+		l := rings.Lock{App: "shop", Ring: rings.RingName(word(args[0])), Service: rings.ServiceName(word(args[1])), Cluster: rings.ClusterName(word(args[2])),
+			Holder: "bob", By: "bob", Reason: "stocktaking", At: y.w.now}
+		if len(args) > 3 {
+			l.Until = y.w.now.Add(y.duration(args[3]))
+		}
+		y.barriers.Locks = append(y.barriers.Locks, l)
+	}
+	if verb == "close" {
+		from := y.w.now.Add(y.duration(args[1]))
+		until := from.Add(y.duration(args[2]))
+		y.barriers.Closed = append(y.barriers.Closed, rings.Closure{Ring: rings.RingName(args[0]), Kind: rings.WindowDeny, Windows: []rings.WindowName{"night"},
+			From: from, Until: until, Opens: until, Words: `closed by the window "night"`})
+	}
+	told := y.barriers
+	y.p.barriers = &told
+}
+
+// word is an argument, where "-" stands for none.
+func word(arg string) string {
+	if arg == "-" {
+		return ""
+	}
+	return arg
+}
+
+func (y *story) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return d
+}
+
 // person is what people do while the rollout runs:
 //
 //	pause|resume|approve [REASON]   approve: the gate that waits now
 //	approve stale                   what was approved is not what waits
 //	skip ring ring-2 | skip service db [ring-2] | skip cluster c1
 //	halt [30m] | unhalt
+//	lock ring-1|-  db|-  c1|-  [30m]   a part of the application; - for all
+//	unlock                          all locks
+//	close ring-1 10m 30m            a window closes the ring in 10m, for 30m
 //	jump                            the wall clock jumps
 func (y *story) person(verb string, args []string) {
 	c := orchestrator.Command{Seq: 1, Kind: orchestrator.CommandKind(verb), By: "bob", Reason: strings.Join(args, " "), At: y.w.now}
@@ -132,14 +174,17 @@ func (y *story) person(verb string, args []string) {
 		y.p.jumped = true
 		return
 	case "unhalt":
-		y.p.halt = &orchestrator.Halted{}
+		y.p.barriers = &rings.Barriers{}
+		return
+	case "lock", "unlock", "close":
+		y.bar(verb, args)
 		return
 	case "halt":
 		h := &rings.Halt{By: "bob", Reason: "the network is being mended", At: y.w.now}
 		if d, err := time.ParseDuration(strings.Join(args, "")); err == nil {
 			h.Until = y.w.now.Add(d)
 		}
-		y.p.halt = &orchestrator.Halted{Halt: h}
+		y.p.barriers = &rings.Barriers{Halt: h}
 		return
 	case "approve":
 		c.Ring, c.Gate, _ = y.p.s.Awaiting()

@@ -76,6 +76,8 @@ type story struct {
 	p   *player // nil until begin
 
 	request orchestrator.Request
+	// barriers are the locks and closures that were told last.
+	barriers rings.Barriers
 
 	entries map[rings.ServiceName]map[rings.RingName]entry
 }
@@ -280,7 +282,7 @@ func (y *story) play(verb string, args []string) (bool, error) {
 		y.p.turn()
 	case "slow":
 		return true, y.slow(orchestrator.ActionKind(args[0]), args[1])
-	case "pause", "resume", "approve", "skip", "halt", "unhalt", "jump":
+	case "pause", "resume", "approve", "skip", "halt", "unhalt", "lock", "unlock", "close", "jump":
 		y.person(verb, args)
 		y.p.turn()
 	case "cancel":

@@ -17,6 +17,7 @@ func (t *turn) wake() time.Time {
 	if t.s.Halt != nil {
 		note(t.s.Halt.Until)
 	}
+	t.s.barTimers(note)
 	t.ringTimers(note)
 	for _, st := range t.s.Steps {
 		if st.Ring == t.s.Current {

@@ -13,7 +13,7 @@ type Wait struct {
 	Ring    rings.RingName    `json:"ring,omitempty"`
 	Service rings.ServiceName `json:"service,omitempty"`
 	// Gate names what holds: "cancel", "pause", "halt", "failure", "claim",
-	// "upstream", "approval", "step", "soak", "check".
+	// "lock", "window", "upstream", "approval", "step", "soak", "check".
 	Gate  string    `json:"gate"`
 	Words string    `json:"words"` // with the numbers
 	Since time.Time `json:"since,omitzero"`
@@ -50,7 +50,11 @@ func (s *State) Why(now time.Time) []Wait {
 		out = append(out, s.rollbackWait())
 	}
 	if r := s.ring(s.Current); r != nil {
+		out = append(out, s.barWaits(r, now)...)
 		out = append(out, s.ringWaits(r, now)...)
+	}
+	if r := s.next(); r != nil && s.Rollback == nil && s.Failure == nil && s.idle() {
+		out = append(out, s.barWaits(r, now)...)
 	}
 	if r := s.next(); r != nil && s.Rollback == nil && s.idle() {
 		out = append(out, s.gateWaits(r)...)

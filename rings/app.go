@@ -15,17 +15,22 @@ type Application struct {
 	Manager   string            `json:"manager"`   // uid of the manager's kube-system namespace
 	RingLabel string            `json:"ringLabel"`
 	Selector  map[string]string `json:"selector"`
-	Rings     []Ring            `json:"rings"`    // in rollout order
+	Rings     []Ring            `json:"rings"` // in rollout order
+	Groups    []Group           `json:"groups,omitempty"`
 	Services  []Service         `json:"services"` // in the order they were added
 	Plan      Plan              `json:"plan,omitempty"`
 	CreatedBy string            `json:"createdBy"`
 	CreatedAt time.Time         `json:"createdAt"`
 }
 
-// Ring returns the ring of that name, or an *UnknownError.
+// Ring returns the ring of that name, or an *UnknownError; for the name of a
+// group it is an *InvalidError. The pointer is into the application.
 func (a *Application) Ring(name RingName) (*Ring, error) {
 	i := slices.IndexFunc(a.Rings, func(r Ring) bool { return r.Name == name })
 	if i < 0 {
+		if err := a.notOne(name); err != nil {
+			return nil, err
+		}
 		return nil, a.unknown("ring", string(name), names(a.RingNames()))
 	}
 	return &a.Rings[i], nil
@@ -95,6 +100,18 @@ func (a *Application) Dependents(name ServiceName) []ServiceName {
 	return out
 }
 
+// Recorded returns the version that is recorded for each service on the ring;
+// services without a record are not in it. The map is new.
+func (a *Application) Recorded(ring RingName) map[ServiceName]Version {
+	out := map[ServiceName]Version{}
+	for _, s := range a.Services {
+		if v := s.Known[ring].Version; v != "" {
+			out[s.Name] = v
+		}
+	}
+	return out
+}
+
 // Validate returns an *InvalidError that names every fault, or nil. A cycle of
 // dependencies is returned as a [CycleError] when it is the only fault.
 func (a *Application) Validate() error {
@@ -103,6 +120,7 @@ func (a *Application) Validate() error {
 	for _, r := range a.Rings {
 		faults = append(faults, faultsOf(r.Validate())...)
 	}
+	faults = append(faults, a.groupFaults()...)
 	for _, s := range a.Services {
 		faults = append(faults, faultsOf(s.Validate())...)
 		faults = append(faults, a.unknownDependencies(s)...)
@@ -126,6 +144,9 @@ func (a *Application) duplicates() []string {
 	}
 	for _, r := range a.Rings {
 		note("ring", string(r.Name))
+	}
+	for _, g := range a.Groups {
+		note("ring", string(g.Name))
 	}
 	for _, s := range a.Services {
 		note("service", string(s.Name))

@@ -12,7 +12,9 @@
 //   - a [Ring] is an ordered group of clusters, chosen by a label that can be
 //     changed at any time;
 //   - a [Plan] says which version is wanted for each service; it is not used up
-//     by a rollout, and a service without an entry is not touched.
+//     by a rollout, and a service without an entry is not touched;
+//   - a [Lock] keeps new starts away from a part of an application, a [Window]
+//     says when its rings are open; [Barriers] are all that holds at a time.
 //
 // One rollout, followed through the program: a command in cmd/rollout reads the
 // application from the store, checks it here, and writes the first event of a

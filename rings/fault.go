@@ -2,6 +2,7 @@ package rings
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -53,3 +54,24 @@ var (
 	// ErrInUse is wrapped when something that others need would be removed.
 	ErrInUse = errors.New("still needed")
 )
+
+// InUseError says what still needs something that should be removed. It wraps
+// [ErrInUse].
+type InUseError struct {
+	Kind, Name string   // of what should be removed: "ring", "ring-1"
+	App        AppName  // whose it is
+	ByKind     string   // of those that need it: "service", "cluster"
+	By         []string // sorted; never empty
+}
+
+// Error names what is needed, and by whom.
+func (e *InUseError) Error() string {
+	plural := ""
+	if len(e.By) > 1 {
+		plural = "s"
+	}
+	return fmt.Sprintf("%s %q of application %q: %v by the %s%s %s", e.Kind, e.Name, e.App, ErrInUse, e.ByKind, plural, strings.Join(e.By, ", "))
+}
+
+// Unwrap returns ErrInUse.
+func (e *InUseError) Unwrap() error { return ErrInUse }

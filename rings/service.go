@@ -43,9 +43,30 @@ type Known struct {
 	Attempted Version   `json:"attempted,omitempty"`
 	Commit    string    `json:"commit,omitempty"`
 	At        time.Time `json:"at"`
-	// Verified is the rollout that ended well with Version on the ring, "" when
-	// none did or something was changed since.
-	Verified string `json:"verified,omitempty"`
+	// DecidedAt is when somebody decided on Version: when the rollout began that
+	// put it there. Zero: At says it.
+	DecidedAt time.Time `json:"decidedAt,omitzero"`
+	// Verified is the rollout that ended well with Version on the ring, and
+	// VerifiedAt when it did; "" when none did or something was changed since.
+	Verified   string    `json:"verified,omitempty"`
+	VerifiedAt time.Time `json:"verifiedAt,omitzero"` // zero: not before At
+}
+
+// DecidedSince is when somebody decided on the version; zero when nothing is
+// known.
+func (k Known) DecidedSince() time.Time {
+	if k.DecidedAt.IsZero() {
+		return k.At
+	}
+	return k.DecidedAt
+}
+
+// VerifiedSince is when a rollout ended well with the version, if one did.
+func (k Known) VerifiedSince() time.Time {
+	if k.VerifiedAt.IsZero() {
+		return k.At
+	}
+	return k.VerifiedAt
 }
 
 // Wrote reports whether v in the file is explained by this store.

@@ -123,6 +123,9 @@ func (a *appender) writeBatch(b batch) error {
 	if err := consume(a.tx, id, b.Consumed); err != nil || len(b.Events) == 0 {
 		return err
 	}
+	if err := logged(a.tx, id, b.Events[0].Seq, len(b.Events)); err != nil {
+		return err
+	}
 	s := b.State
 	if s == nil {
 		var err error
@@ -132,6 +135,9 @@ func (a *appender) writeBatch(b batch) error {
 	}
 	if err := a.learn(s, b.Events); err != nil {
 		return err
+	}
+	if err := (recorder{a.tx}).record(s, b.Events); err != nil {
+		return fmt.Errorf("rollout %q: %w", id, err)
 	}
 	return errors.Join(a.writeRow(s), snapshot(a.tx, s, b.Events[len(b.Events)-1].Seq))
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -69,28 +68,6 @@ func (db *DB) UpdateApp(ctx context.Context, name rings.AppName, change func(*ri
 			return err
 		}
 		return putApp(tx, app)
-	})
-}
-
-// DeleteApp removes the application, its cluster records and its halt; what it
-// rolled out stays in the history. It wraps [rings.ErrInUse] while a rollout of it is
-// live.
-func (db *DB) DeleteApp(ctx context.Context, name rings.AppName) error {
-	return db.update(ctx, func(tx *bolt.Tx) error {
-		if _, err := getApp(tx, name); err != nil {
-			return err
-		}
-		live, err := liveOf(tx, name)
-		if err != nil {
-			return err
-		}
-		if len(live) > 0 {
-			return fmt.Errorf("application %q: rollout %q is live: %w", name, live[0].ID, rings.ErrInUse)
-		}
-		if err := deletePrefix(tx.Bucket(bucketClusters), pair(name, "")); err != nil {
-			return err
-		}
-		return errors.Join(tx.Bucket(bucketHalts).Delete(haltKey(name)), tx.Bucket(bucketApps).Delete([]byte(name)))
 	})
 }
 

@@ -134,7 +134,7 @@ func fillHistory(t testing.TB, db *store.DB, n uint64) {
 	tape, lease := start(t, db, "shop", "ring-1", storetest.Start)
 	appendAll(t, db, tape.Batch(lease, storetest.Whole(storetest.App("shop"), "ring-1", 5)...))
 	must(t, db.Release(t.Context(), lease))
-	must(t, storetest.CopyFirst(db.Path(), n))
+	must(t, storetest.CopyFirst(db.Path(), n, 100))
 }
 
 // BenchmarkRestart loads 100 live rollouts of 100 clusters, half way, as a
@@ -156,4 +156,29 @@ func BenchmarkRestart(b *testing.B) {
 			must(b, err)
 		}
 	}
+}
+
+// BenchmarkSee asks 100,000 rollouts on 100 rings where things are, and lists
+// those that fit filters which few fit.
+func BenchmarkSee(b *testing.B) {
+	db := openUnsynced(b)
+	fillHistory(b, db, 100_000)
+	see := func(name string, ask func() error) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				must(b, ask())
+			}
+		})
+	}
+	list := func(f store.Filter) func() error {
+		return func() error { _, err := db.Rollouts(b.Context(), f); return err }
+	}
+	see("placed", func() error { _, err := db.Placed(b.Context(), "shop", time.Time{}); return err })
+	see("placed-at", func() error { _, err := db.Placed(b.Context(), "shop", storetest.Start.Add(10*time.Hour)); return err })
+	see("sought-version", func() error { _, err := db.Sought(b.Context(), storetest.CopiedVersion(100_000, 100)); return err })
+	see("sought-everywhere", func() error { _, err := db.Sought(b.Context(), "v7"); return err })
+	see("history-page", list(store.Filter{App: "shop", Limit: 50, Steps: true}))
+	see("history-none-fits", list(store.Filter{App: "shop", By: "nobody", Limit: 50}))
+	see("history-cluster", list(store.Filter{App: "shop", Cluster: "eu-00042", Limit: 50, Steps: true}))
+	see("history-between", list(store.Filter{Since: storetest.Start.Add(9 * time.Hour), Until: storetest.Start.Add(10 * time.Hour), Limit: 50, Steps: true}))
 }

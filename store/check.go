@@ -36,6 +36,13 @@ func (db *DB) Check(ctx context.Context) []error {
 			c.orphans(bucketLeases)
 			c.inbox()
 			c.halts()
+			c.locks()
+			c.windows()
+			c.placed()
+			c.words()
+			c.log()
+			c.releases()
+			c.notes()
 		}
 		return nil
 	})
@@ -107,6 +114,18 @@ func (c *checker) clusters() {
 	}
 }
 
+func (c *checker) notes() {
+	b := c.tx.Bucket(bucketNotes)
+	for _, key := range keysOf(b) {
+		var n rings.Note
+		if _, err := get(b, []byte(key), &n); err != nil {
+			c.fault("note %q: %w", key, err)
+		} else if string(noteKey(n)) != key {
+			c.fault("note %d of application %q is stored as %q", n.Number, n.App, key)
+		}
+	}
+}
+
 func (c *checker) rollouts() {
 	b := c.tx.Bucket(bucketRollouts)
 	c.rows = map[string]Summary{}
@@ -145,7 +164,7 @@ func (c *checker) rollout(key string, row Summary) error {
 	if !same(summarize(whole), row) {
 		return errors.New("the list differs from the journal")
 	}
-	return nil
+	return c.steps(whole)
 }
 
 // sequence checks that events are numbered from 1 without gaps.
@@ -207,6 +226,36 @@ func (c *checker) halts() {
 			c.fault("halt %q is stored as %q", haltKey(h.App), key)
 		} else if err := knownScope(c.tx, h.App); err != nil {
 			c.fault("halt %q: %w", key, err)
+		}
+	}
+}
+
+func (c *checker) locks() {
+	b := c.tx.Bucket(bucketLocks)
+	for _, key := range keysOf(b) {
+		var l rings.Lock
+		if _, err := get(b, []byte(key), &l); err != nil {
+			c.fault("lock %q: %w", key, err)
+		} else if string(lockKey(l)) != key {
+			c.fault("lock %q is stored as %q", lockKey(l), key)
+		} else if _, err := getApp(c.tx, l.App); err != nil {
+			c.fault("lock %q: %w", key, err)
+		}
+	}
+}
+
+func (c *checker) windows() {
+	b := c.tx.Bucket(bucketWindows)
+	for _, key := range keysOf(b) {
+		var w rings.Window
+		if _, err := get(b, []byte(key), &w); err != nil {
+			c.fault("window %q: %w", key, err)
+		} else if string(pair(w.App, w.Name)) != key {
+			c.fault("window %q is stored as %q", pair(w.App, w.Name), key)
+		} else if _, err := getApp(c.tx, w.App); err != nil {
+			c.fault("window %q: %w", key, err)
+		} else if err := w.Validate(time.LoadLocation); err != nil {
+			c.fault("window %q: %w", key, err)
 		}
 	}
 }

@@ -308,7 +308,7 @@ func useReadOnly(path string) error {
 	if _, err := db.App(ctx, "shop"); err != nil {
 		return err
 	}
-	err = db.DeleteApp(ctx, "shop")
+	err = db.DeleteApp(ctx, "shop", rings.Note{})
 	if !errors.Is(err, store.ErrReadOnly) || !strings.Contains(err.Error(), path) {
 		return fmt.Errorf("got %v, want ErrReadOnly with the path", err)
 	}

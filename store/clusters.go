@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -22,6 +21,29 @@ func (db *DB) PutCluster(ctx context.Context, c rings.Cluster) error {
 			err = errUnchanged
 		}
 		return err
+	})
+}
+
+// MoveCluster is PutCluster for a cluster that was put on its ring by a command:
+// n says who did it, and why, and is noted with the ring that was recorded before.
+// A cluster that is recorded there already is not noted again.
+func (db *DB) MoveCluster(ctx context.Context, c rings.Cluster, n rings.Note) error {
+	n.App, n.Kind, n.Cluster, n.To = c.App, rings.NoteClusterMoved, c.Name, c.Ring
+	return db.update(ctx, func(tx *bolt.Tx) error {
+		if _, err := getApp(tx, c.App); err != nil {
+			return err
+		}
+		var old rings.Cluster
+		b, key := tx.Bucket(bucketClusters), pair(c.App, c.Name)
+		known, err := get(b, key, &old)
+		if err != nil {
+			return err
+		}
+		if _, err := put(b, key, c); err != nil || known && old.Ring == c.Ring {
+			return err
+		}
+		n.From = old.Ring
+		return addNote(tx, n)
 	})
 }
 
@@ -49,30 +71,16 @@ func (db *DB) Clusters(ctx context.Context, app rings.AppName) ([]rings.Cluster,
 				return err
 			}
 		}
-		b := tx.Bucket(bucketClusters)
-		prefix := prefixOf(app)
-		cur := b.Cursor()
-		for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
-			var c rings.Cluster
-			if err := decode(b, k, v, &c); err != nil {
-				return err
-			}
-			all = append(all, c)
-		}
-		return nil
+		var err error
+		all, err = clustersOf(tx, app)
+		return err
 	})
 	return all, err
 }
 
-// DeleteCluster removes the application's record of the cluster.
-func (db *DB) DeleteCluster(ctx context.Context, app rings.AppName, name rings.ClusterName) error {
-	return db.update(ctx, func(tx *bolt.Tx) error {
-		b, key := tx.Bucket(bucketClusters), pair(app, name)
-		if b.Get(key) == nil {
-			return unknownCluster(tx, app, name)
-		}
-		return b.Delete(key)
-	})
+// clustersOf returns the application's records, or with "" those of all.
+func clustersOf(tx *bolt.Tx, app rings.AppName) ([]rings.Cluster, error) {
+	return under[rings.Cluster](tx.Bucket(bucketClusters), app)
 }
 
 // prefixOf is the prefix of the application's keys; of all when it is "".

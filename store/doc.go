@@ -17,6 +17,7 @@
 //
 //	meta
 //	  schema                     number of migrations that the file has seen
+//	  events                     number of events that were ever written
 //	apps
 //	  <app>                      rings.Application, JSON
 //	clusters
@@ -46,13 +47,38 @@
 //	halts
 //	  <app>                      rings.Halt of the application, JSON
 //	  *                          rings.Halt of all applications, JSON
+//	locks
+//	  <app-part-holder>          rings.Lock, JSON
+//	windows
+//	  <app-window>               rings.Window, JSON
+//	steps
+//	  <rollout-step>             StepSummary without its clusters, JSON
+//	timings
+//	  <rollout-step>             the ClusterSummaries of a step that has ended, JSON
+//	placed
+//	  <place-time-step>          what was put on a ring, in that order
+//	words
+//	  <word-place-step>          the same by version and by commit
+//	log
+//	  <number>                   <rollout> and <seq> of the event with that number, see log.go
+//	releases
+//	  <app-number>               rings.Release, JSON
+//	release-keys
+//	  <app-key>                  number of the application's release with that key
+//	notes
+//	  <app-n>                    rings.Note, JSON
 //
 // Numbers are 8 bytes, big-endian, and so is <seq>. <rollout> is the
 // application's name, a zero byte and the rollout's number, so that an
 // application's rollouts lie in order. <app-cluster> is both names with a zero
-// byte between. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
+// byte between, and so are <app-window>, <app-key>, and with a number <app-number>
+// and <app-n>, the note's; <app-part-holder> is the application, ring, service,
+// cluster and holder. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
 // before the rollout; its value is empty. <n> is the step's index in six
-// digits, <r> the ring's.
+// digits, <r> the ring's. <rollout-step> ends with the step's index as a number.
+// <place> is an application, a service and a ring, with a zero byte after each,
+// and <word> is a version or a commit with one; <step> is <rollout-step>, and the
+// values of both lists are empty.
 //
 // # Files
 //

@@ -170,7 +170,16 @@ func TestCheck(t *testing.T) {
 		},
 		`halt "*" is stored as "shop"`: func(tx *bolt.Tx) error { return tx.Bucket([]byte("halts")).Put([]byte("shop"), []byte("{}")) },
 		`application "shop"`:           func(tx *bolt.Tx) error { return tx.Bucket([]byte("apps")).Put([]byte("shop"), []byte("{")) },
-		`application "shop": not fou`:  func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("apps"))) },
+		"listed as placed: false":      func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("placed"))) },
+		"is listed and not there":      func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("steps"))) },
+		"listed under \"v9\"":          func(tx *bolt.Tx) error { return renameFirst(tx.Bucket([]byte("words")), "v9") },
+		"is listed in another place": func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("placed")).Put([]byte("shop\x00api\x00ring-1\x00............shop\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"), nil)
+		},
+		"summary of step db of ring-1 differs": func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("steps")).Put([]byte("shop\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"), []byte(`{"rollout":"shop-1","app":"shop","ring":"ring-1","service":"db","to":"v9"}`))
+		},
+		`application "shop": not fou`: func(tx *bolt.Tx) error { return deleteFirst(tx.Bucket([]byte("apps"))) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "rollout.db"), store.Options{NoSync: true, NoWait: true})
@@ -213,6 +222,13 @@ func harmFirst(bucket, key string, value []byte) func(*bolt.Tx) error {
 			return b.Put([]byte(key), value)
 		})
 	}
+}
+
+// renameFirst gives the first word of the list another name.
+func renameFirst(b *bolt.Bucket, word string) error {
+	key, _ := b.Cursor().First()
+	_, place, _ := bytes.Cut(key, []byte{0})
+	return b.Put(append([]byte(word+"\x00"), place...), nil)
 }
 
 func deleteFirst(b *bolt.Bucket) error {

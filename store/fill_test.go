@@ -47,7 +47,10 @@ func failed(ref orchestrator.Ref) orchestrator.Body {
 // again when it is resumed, and cannot take all of it back.
 func everything() []orchestrator.Event {
 	first := storetest.Created(storetest.App("shop"), "ring-1", "ring-2")
-	first.Options = orchestrator.Options{Override: true, Reason: "sale"}
+	first.Options = orchestrator.Options{Override: true, GoOver: true, Reason: "sale"}
+	first.Over = &rings.Barriers{Locks: []rings.Lock{lock}}
+	first.Kind, first.Release = orchestrator.KindTrain, 1
+	first.Train = &orchestrator.Taken{Ring: "ring-0", At: storetest.Start, Left: []orchestrator.Left{{Service: "web", Version: "v2", Cause: orchestrator.LeftLocked, Words: "web is locked"}}}
 	first.Rings[0].Upstream = "ring-0"
 	first.Rings[0].Policy = rings.Policy{ApproveBefore: true, Soak: 10 * time.Minute, OnJoin: rings.JoinLater}
 	first.Rings[1].Policy = rings.Policy{OnFailure: rings.FailurePause}
@@ -64,6 +67,12 @@ func everything() []orchestrator.Event {
 	return out
 }
 
+var (
+	lock   = rings.Lock{App: "shop", Ring: "ring-1", Holder: "ann", By: "bob", Reason: "sale", At: storetest.Start}
+	closed = rings.Closure{Ring: "ring-1", Kind: rings.WindowDeny, Windows: []rings.WindowName{"weekend"}, Made: storetest.Start,
+		From: storetest.Start.Add(time.Hour), Until: storetest.Start.Add(2 * time.Hour), Opens: storetest.Start.Add(2 * time.Hour), Words: "closed"}
+)
+
 // waiting is what happens before the first ring begins.
 func waiting() []orchestrator.Body {
 	word := orchestrator.Word{By: "bob", Reason: "looks good", At: storetest.Start}
@@ -74,6 +83,7 @@ func waiting() []orchestrator.Body {
 		orchestrator.RingVerified{Ring: "ring-1"}, approve, approved,
 		orchestrator.ApprovalFell{Ring: "ring-1", Gate: orchestrator.GateBefore, Words: "it expired after 1h"}, approve, approved,
 		orchestrator.Halted{Halt: &rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}}, orchestrator.Halted{},
+		orchestrator.Barred{Locks: []rings.Lock{lock}, Closed: []rings.Closure{closed}}, orchestrator.Barred{Closed: []rings.Closure{closed}},
 		orchestrator.Started{},
 	}
 }
@@ -163,7 +173,7 @@ func fillRings(t testing.TB, db *store.DB) {
 
 // fill puts something into every bucket: an application with clusters, a
 // rollout that has ended and, with commands waiting, one that is live and old
-// enough for a snapshot, one of another application over two rings, and halts.
+// enough for a snapshot, one of another application over two rings, halts and a release.
 func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	t.Helper()
 	must(t, db.CreateApp(t.Context(), storetest.App("shop")))
@@ -186,6 +196,13 @@ func fill(t testing.TB, db *store.DB) *storetest.Tape {
 	fillRings(t, db)
 	must(t, db.Send(t.Context(), live.ID, orchestrator.Command{Kind: orchestrator.CommandCancel, By: "bob", At: storetest.Start}))
 	must(t, db.Halt(t.Context(), rings.Halt{By: "ada", Reason: "the network is down", At: storetest.Start, Until: storetest.Start.Add(time.Hour)}))
+	must(t, db.MoveCluster(t.Context(), rings.Cluster{Name: storetest.Cluster(3), App: "shop", Ring: "ring-2", AddedBy: "ada", AddedAt: storetest.Start}, rings.Note{By: "ada", At: storetest.Start}))
 	must(t, db.Halt(t.Context(), rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}))
+	must(t, db.Lock(t.Context(), rings.Lock{App: "shop", Ring: "ring-1", Holder: "ann@example.com", By: "bob", Reason: "sale", At: storetest.Start}))
+	must(t, db.SetWindow(t.Context(), rings.Window{App: "shop", Name: "weekend", Kind: rings.WindowDeny, Cron: "0 18 * * 5", Lasts: 62 * time.Hour, Zone: "Europe/Berlin", By: "bob", At: storetest.Start}))
+	_, _, err := db.CreateRelease(t.Context(), "shop", func(a *rings.Application) (rings.Release, error) {
+		return rings.Release{Key: "build/1", Versions: map[rings.ServiceName]rings.Version{"db": "v2"}, From: "plan", By: "ada", At: storetest.Start}, nil
+	})
+	must(t, err)
 	return live
 }

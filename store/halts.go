@@ -95,17 +95,6 @@ func (db *DB) Halts(ctx context.Context, now time.Time) ([]rings.Halt, error) {
 	return all, err
 }
 
-// Halted implements [orchestrator.Store]. The application's own halt goes
-// before that of all.
-func (db *DB) Halted(ctx context.Context, app rings.AppName, now time.Time) (*rings.Halt, error) {
-	var h *rings.Halt
-	err := db.view(ctx, func(tx *bolt.Tx) (err error) {
-		h, err = standing(tx, app, now)
-		return err
-	})
-	return h, err
-}
-
 // standing returns the halt that keeps the application's rollouts from
 // starting; nil when there is none.
 func standing(tx *bolt.Tx, app rings.AppName, now time.Time) (*rings.Halt, error) {

@@ -62,7 +62,7 @@ func TestHalts(t *testing.T) {
 	}
 	_, err = db.Unhalt(t.Context(), "shop")
 	wantUnknown(t, err, "halt", "")
-	must(t, db.DeleteApp(t.Context(), "blog"))
+	must(t, db.DeleteApp(t.Context(), "blog", rings.Note{}))
 	want(storetest.Start)
 }
 

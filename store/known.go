@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"time"
 
 	"rollout/orchestrator"
 	"rollout/rings"
@@ -20,12 +21,12 @@ func (a *appender) learn(s *orchestrator.State, events []orchestrator.Event) err
 			decided[b.Ref] = b.Attempt
 			err = a.attempted(s.Scope.App, b)
 		case orchestrator.Published:
-			err = a.published(s.Scope.App, b.Ref, attemptOf(s, decided, b.Ref), b.Commit, e)
+			err = a.published(s, b.Ref, attemptOf(s, decided, b.Ref), b.Commit, e)
 		case orchestrator.StepEnded:
 			err = a.stepEnded(s, b, attemptOf(s, decided, b.Ref), e)
 		case orchestrator.RingEnded:
 			if b.Phase == orchestrator.RingDone {
-				err = a.verified(s, b.Ring)
+				err = a.verified(s, b.Ring, e.At.UTC())
 			}
 		}
 		if err != nil {
@@ -68,7 +69,7 @@ func (a *appender) attempted(app rings.AppName, b orchestrator.AttemptDecided) e
 	svc.LastNonce = max(svc.LastNonce, b.Attempt.Nonce)
 	if b.Attempt.Ours {
 		known := svc.Known[b.Ring]
-		known.Attempted, known.Verified = b.Attempt.Version, ""
+		known.Attempted, known.Verified, known.VerifiedAt = b.Attempt.Version, "", time.Time{}
 		know(svc, b.Ring, known)
 	}
 	return nil
@@ -76,14 +77,14 @@ func (a *appender) attempted(app rings.AppName, b orchestrator.AttemptDecided) e
 
 // published notes what is on the branch. It stays verified when it is what was
 // there already.
-func (a *appender) published(app rings.AppName, ref orchestrator.Ref, at orchestrator.Attempt, commit string, e orchestrator.Event) error {
-	svc, err := a.service(app, ref.Service)
+func (a *appender) published(s *orchestrator.State, ref orchestrator.Ref, at orchestrator.Attempt, commit string, e orchestrator.Event) error {
+	svc, err := a.service(s.Scope.App, ref.Service)
 	if svc == nil || at.Version == "" {
 		return err
 	}
-	known, old := rings.Known{Version: at.Version, Commit: commit, At: e.At.UTC()}, svc.Known[ref.Ring]
+	known, old := rings.Known{Version: at.Version, Commit: commit, At: e.At.UTC(), DecidedAt: s.StartedAt.UTC()}, svc.Known[ref.Ring]
 	if old.Version == known.Version && old.Commit == known.Commit {
-		known.Verified = old.Verified
+		known.Verified, known.VerifiedAt = old.Verified, old.VerifiedAt
 	}
 	know(svc, ref.Ring, known)
 	return nil
@@ -92,11 +93,17 @@ func (a *appender) published(app rings.AppName, ref orchestrator.Ref, at orchest
 // stepEnded notes of a step that is done what it found on the branch, or what
 // it took back.
 func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at orchestrator.Attempt, e orchestrator.Event) error {
+	if b.Phase == orchestrator.StepSkipped {
+		return a.absent(s, b.Ref)
+	}
 	if b.Phase != orchestrator.StepDone {
 		return nil
 	}
+	if st := stepOf(s, b.Ref); st != nil && st.Observed {
+		return a.observed(s, b.Ref, at, e)
+	}
 	if !at.Ours {
-		if err := a.published(s.Scope.App, b.Ref, at, at.Commit, e); err != nil {
+		if err := a.published(s, b.Ref, at, at.Commit, e); err != nil {
 			return err
 		}
 	}
@@ -106,6 +113,31 @@ func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at
 	case s.Kind == orchestrator.KindRollback:
 		return a.withdrawn(s, b.Ref, rings.Hold{By: s.StartedBy, Reason: s.Options.Reason, At: e.At.UTC()})
 	}
+	return nil
+}
+
+// observed notes a version that others have put there. What only was looked at
+// stays verified, also when a commit for another ring has touched its file.
+func (a *appender) observed(s *orchestrator.State, ref orchestrator.Ref, at orchestrator.Attempt, e orchestrator.Event) error {
+	svc, err := a.service(s.Scope.App, ref.Service)
+	if svc == nil || svc.Known[ref.Ring].Version == at.Version {
+		return err
+	}
+	return a.published(s, ref, at, at.Commit, e)
+}
+
+// absent notes of a service that is deployed on none of the ring's clusters
+// when that was seen, so that a train does not bring it there again and again.
+func (a *appender) absent(s *orchestrator.State, ref orchestrator.Ref) error {
+	st := stepOf(s, ref)
+	svc, err := a.service(s.Scope.App, ref.Service)
+	if st == nil || svc == nil || st.Skip != nil || st.Observed || svc.Known[ref.Ring].Version != "" {
+		return err
+	}
+	if st.Survey == nil || len(st.Survey.Expected) > 0 || len(st.Survey.Excluded) == 0 {
+		return nil
+	}
+	know(svc, ref.Ring, rings.Known{At: s.StartedAt.UTC(), DecidedAt: s.StartedAt.UTC()})
 	return nil
 }
 
@@ -133,7 +165,7 @@ func (a *appender) withdrawn(s *orchestrator.State, ref orchestrator.Ref, h ring
 // verified notes that the rollout ended well on the ring with what its steps
 // put there, and lifts the holds on that. What was skipped, taken back or only
 // watched verifies nothing.
-func (a *appender) verified(s *orchestrator.State, ring rings.RingName) error {
+func (a *appender) verified(s *orchestrator.State, ring rings.RingName, at time.Time) error {
 	for _, st := range s.Steps {
 		if st.Ring != ring || st.Undo || st.Observed || st.Phase != orchestrator.StepDone {
 			continue
@@ -146,7 +178,7 @@ func (a *appender) verified(s *orchestrator.State, ring rings.RingName) error {
 			continue
 		}
 		known := svc.Known[ring]
-		known.Verified = string(s.ID)
+		known.Verified, known.VerifiedAt = string(s.ID), at
 		know(svc, ring, known)
 		release(svc, ring, st.To)
 	}

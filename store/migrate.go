@@ -24,8 +24,20 @@ var (
 	bucketLeases    = []byte("leases")
 	bucketInbox     = []byte("inbox")
 	bucketHalts     = []byte("halts")
+	bucketLocks     = []byte("locks")
+	bucketWindows   = []byte("windows")
+	bucketSteps     = []byte("steps")
+	bucketTimings   = []byte("timings")
+	bucketPlaced    = []byte("placed")
+	bucketWords     = []byte("words")
+	bucketLog       = []byte("log")
+	bucketReleases  = []byte("releases")
+
+	bucketReleaseKeys = []byte("release-keys")
+	bucketNotes       = []byte("notes")
 
 	keySchema = []byte("schema") // in meta
+	keyEvents = []byte("events") // in meta
 
 	keyAll = []byte("*") // in halts; no application has this name
 
@@ -44,6 +56,7 @@ var (
 var migrations = []func(*bolt.Tx) error{
 	createBuckets,
 	addRings,
+	addDays,
 }
 
 var (
@@ -75,6 +88,18 @@ func addRings(tx *bolt.Tx) error {
 		}
 	}
 	return nil
+}
+
+// addDays makes room for what comes after the first day: locks, windows, releases
+// and notes; and for the record of what each ring got, which it makes from the
+// journals.
+func addDays(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketLocks, bucketWindows, bucketReleases, bucketReleaseKeys, bucketNotes} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+	}
+	return addRecord(tx)
 }
 
 // schemaOf returns the file's version; 0 for a file without one.

@@ -86,10 +86,10 @@ func TestDeleteApp(t *testing.T) {
 	db := openShop(t)
 	must(t, db.PutCluster(t.Context(), rings.Cluster{App: "shop", Name: "eu-1"}))
 	tape, lease := start(t, db, "shop", "ring-1", storetest.Start)
-	wantIs(t, db.DeleteApp(t.Context(), "shop"), rings.ErrInUse)
+	wantIs(t, db.DeleteApp(t.Context(), "shop", rings.Note{}), store.ErrRingBusy)
 	appendAll(t, db, tape.Batch(lease, orchestrator.Ended{Phase: orchestrator.Failed}))
-	must(t, db.DeleteApp(t.Context(), "shop"))
-	wantUnknown(t, db.DeleteApp(t.Context(), "shop"), "application", "")
+	must(t, db.DeleteApp(t.Context(), "shop", rings.Note{}))
+	wantUnknown(t, db.DeleteApp(t.Context(), "shop", rings.Note{}), "application", "")
 	clusters, err := db.Clusters(t.Context(), "")
 	must(t, err)
 	if len(clusters) > 0 {
@@ -119,10 +119,12 @@ func TestClusters(t *testing.T) {
 	if diff := cmp.Diff([][]rings.Cluster{want, want[1:]}, [][]rings.Cluster{all, shop}); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	must(t, db.DeleteCluster(t.Context(), "shop", "eu-2"))
+	_, err = db.RemoveCluster(t.Context(), "shop", "eu-2", rings.Note{})
+	must(t, err)
 	_, err = db.Cluster(t.Context(), "shop", "eu-2")
 	wantUnknown(t, err, "cluster", "eu-1")
-	wantUnknown(t, db.DeleteCluster(t.Context(), "shop", "us-9"), "cluster", "")
+	_, err = db.RemoveCluster(t.Context(), "shop", "us-9", rings.Note{})
+	wantUnknown(t, err, "cluster", "")
 	wantUnknown(t, db.PutCluster(t.Context(), rings.Cluster{App: "shoq", Name: "eu-1"}), "application", "shop")
 	one, err := db.Cluster(t.Context(), "shop", "eu-1")
 	must(t, err)
@@ -302,7 +304,9 @@ func TestKnown(t *testing.T) {
 		app, err := db.App(t.Context(), "shop")
 		must(t, err)
 		got := app.Services[svc]
-		known.At = got.Known["ring-1"].At
+		if known.At = got.Known["ring-1"].At; known.Version != "" {
+			known.DecidedAt = storetest.Start
+		}
 		if got.LastNonce != nonce || got.Known["ring-1"] != known {
 			t.Errorf("service %s: nonce %d, %+v; want %d, %+v", got.Name, got.LastNonce, got.Known["ring-1"], nonce, known)
 		}

@@ -48,27 +48,23 @@ type Summary struct {
 	ID         orchestrator.ID                     `json:"id"`
 	Kind       orchestrator.Kind                   `json:"kind,omitempty"`
 	Of         orchestrator.ID                     `json:"of,omitempty"` // the rollout that it retries or takes back
+	Release    int                                 `json:"release,omitempty"`
 	App        rings.AppName                       `json:"app"`
 	Rings      []rings.RingName                    `json:"rings"`
 	Phase      orchestrator.Phase                  `json:"phase"`
 	Reason     string                              `json:"reason,omitempty"` // why it failed, was cancelled or is paused
 	Versions   map[rings.ServiceName]rings.Version `json:"versions"`         // the plan
 	StartedBy  string                              `json:"startedBy"`
+	Why        string                              `json:"why,omitempty"` // the reason that they gave
 	Link       string                              `json:"link,omitempty"`
 	StartedAt  time.Time                           `json:"startedAt"`
 	FinishedAt time.Time                           `json:"finishedAt,omitzero"`
 	// Lease is who drives it, or drove it last; nil when it has ended or when
 	// nobody ever did. It is not part of what is stored.
 	Lease *orchestrator.Lease `json:"-"`
-}
-
-// Filter says which rollouts to list; the zero value means all.
-type Filter struct {
-	App    rings.AppName   // "" for all
-	Ring   rings.RingName  // "" for all
-	Live   bool            // only those that have not ended
-	Limit  int             // at most so many; 0 for all
-	Before orchestrator.ID // only older ones than this: the Next of the page before
+	// Steps are those that have begun or ended, with their clusters, where the
+	// filter wants them; else nil. They are stored apart.
+	Steps []StepSummary `json:"-"`
 }
 
 // Page is a part of a list of rollouts.
@@ -82,7 +78,8 @@ type Page struct {
 // gets the id and the application as it is now, and returns the rollout's first
 // event; its error is returned and nothing is written. It runs with the file
 // locked: it must be quick, must not use the store, and is called once. It is a
-// [HaltedError] while a halt of the application or of all stands, and a
+// [HaltedError] while a halt of the application or of all stands, an
+// [orchestrator.BarredError] while a lock or a closed window is in the way, and a
 // [RingBusyError] when a live rollout of the application has one of the rings.
 func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 	first func(orchestrator.ID, *rings.Application) (orchestrator.Created, error),
@@ -102,6 +99,13 @@ func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 			return err
 		}
 		if err := checkRings(tx, app, created.RingNames()); err != nil {
+			return err
+		}
+		b, err := barriers(tx, app, now)
+		if err != nil {
+			return err
+		}
+		if err := created.Pass(b, now); err != nil {
 			return err
 		}
 		return insertRollout(tx, orchestrator.Event{Rollout: id, Seq: 1, At: now, Actor: actor, Body: created})
@@ -180,13 +184,13 @@ func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
 	order := timeKey(row.StartedAt, key)
 	_, err = put(tx.Bucket(bucketRollouts), key, row)
 	return errors.Join(err, j.Put(number(e.Seq), data),
-		tx.Bucket(bucketTimes).Put(order, nil), tx.Bucket(bucketLive).Put(order, nil))
+		tx.Bucket(bucketTimes).Put(order, nil), tx.Bucket(bucketLive).Put(order, nil), logged(tx, e.Rollout, e.Seq, 1))
 }
 
 // summarize is the row of the rollout.
 func summarize(s *orchestrator.State) Summary {
-	row := Summary{ID: s.ID, Kind: s.Kind, Of: s.Of, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
-		StartedBy: s.StartedBy, Link: s.Link, StartedAt: s.StartedAt.UTC()}
+	row := Summary{ID: s.ID, Kind: s.Kind, Of: s.Of, Release: s.Release, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
+		StartedBy: s.StartedBy, Why: s.Options.Reason, Link: s.Link, StartedAt: s.StartedAt.UTC()}
 	row.advance(s)
 	return row
 }
@@ -206,79 +210,6 @@ func (row *Summary) advance(s *orchestrator.State) {
 	case s.Pause != nil:
 		row.Reason = s.Pause.Reason
 	}
-}
-
-// Rollouts returns the rollouts that the filter lets through, newest first: of
-// one application by number, of all by the time they were started. An unknown
-// Before is a [rings.UnknownError]; nothing found is no error.
-func (db *DB) Rollouts(ctx context.Context, f Filter) (Page, error) {
-	var page Page
-	err := db.view(ctx, func(tx *bolt.Tx) error {
-		return eachNewest(tx, f, func(row Summary) (bool, error) {
-			if f.Limit > 0 && len(page.Rollouts) == f.Limit {
-				page.Next = page.Rollouts[f.Limit-1].ID
-				return false, nil
-			}
-			var err error
-			if !row.Phase.Ended() {
-				row.Lease, err = getLease(tx, row.ID)
-			}
-			page.Rollouts = append(page.Rollouts, row)
-			return true, err
-		})
-	})
-	return page, err
-}
-
-// eachNewest calls fn with the rows that the filter lets through, whatever its
-// limit, newest first, until fn returns false.
-func eachNewest(tx *bolt.Tx, f Filter, fn func(Summary) (bool, error)) error {
-	b, skip := bucketTimes, timeSize
-	switch {
-	case f.Live:
-		b = bucketLive
-	case f.App != "":
-		b, skip = bucketRollouts, 0
-	}
-	c := tx.Bucket(b).Cursor()
-	key, err := startOf(tx, c, f, skip)
-	for ; err == nil && key != nil; key, _ = c.Prev() {
-		if !bytes.HasPrefix(key[skip:], prefixOf(f.App)) {
-			if skip == 0 {
-				return nil
-			}
-			continue
-		}
-		row, err := getRow(tx, rolloutOf(key[skip:]))
-		if err != nil {
-			return err
-		}
-		if f.Ring != "" && !slices.Contains(row.Rings, f.Ring) {
-			continue
-		}
-		if more, err := fn(row); err != nil || !more {
-			return err
-		}
-	}
-	return err
-}
-
-// startOf moves to the newest rollout that the filter may let through.
-func startOf(tx *bolt.Tx, c *bolt.Cursor, f Filter, skip int) ([]byte, error) {
-	var end []byte
-	if f.Before != "" {
-		row, err := getRow(tx, f.Before)
-		if err != nil {
-			return nil, err
-		}
-		end, _ = rolloutKey(f.Before)
-		if skip > 0 {
-			end = timeKey(row.StartedAt, end)
-		}
-	} else if skip == 0 {
-		return lastWithPrefix(c, pair(f.App, "")), nil
-	}
-	return seekBefore(c, end), nil
 }
 
 // Summary returns the rollout as a list shows it.

@@ -23,6 +23,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 	"rollout/store"
 	"rollout/store/storetest"
 )
@@ -33,7 +34,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // present is the version of the schema that the program writes.
-const present = 2
+const present = 3
 
 // golden is a file of testdata of a version.
 func golden(format string, version int) string {
@@ -51,9 +52,18 @@ const (
 var placeholders = map[string]*regexp.Regexp{
 	"<app>":                 regexp.MustCompile(`^[a-z0-9-]+$`),
 	"<app-cluster>":         regexp.MustCompile(`^[a-z0-9-]+\x00[a-z0-9-]+$`),
+	"<app-window>":          regexp.MustCompile(`^[a-z0-9-]+\x00[a-z0-9-]+$`),
+	"<app-part-holder>":     regexp.MustCompile(`^[a-z0-9-]+(\x00[a-z0-9-]*){3}\x00.+$`),
+	"<app-number>":          regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{8}$`),
+	"<app-key>":             regexp.MustCompile(`^[a-z0-9-]+\x00[!-~]+$`),
+	"<app-n>":               regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{8}$`),
 	"<rollout>":             regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{8}$`),
 	"<time-rollout>":        regexp.MustCompile(`(?s)^.{12}[a-z0-9-]+\x00.{8}$`),
 	"<rollout-seq>":         regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{16}$`),
+	"<rollout-step>":        regexp.MustCompile(`(?s)^[a-z0-9-]+\x00.{16}$`),
+	"<place-time-step>":     regexp.MustCompile(`(?s)^([a-z0-9-]+\x00){3}.{12}[a-z0-9-]+\x00.{16}$`),
+	"<word-place-step>":     regexp.MustCompile(`(?s)^[a-z0-9]+\x00([a-z0-9-]+\x00){3}[a-z0-9-]+\x00.{16}$`),
+	"<number>":              regexp.MustCompile(`(?s)^.{8}$`),
 	"<seq>":                 regexp.MustCompile(`(?s)^.{8}$`),
 	"step/<n>":              regexp.MustCompile(`^step/\d{6}$`),
 	"members/<n>":           regexp.MustCompile(`^members/\d{6}$`),
@@ -156,7 +166,7 @@ func testGoldenStore(t *testing.T, db *store.DB, version int) {
 	}
 	events, err := db.Events(t.Context(), "shop-2", 0, 0)
 	must(t, err)
-	if want := []int{1: 1209, 2: 1210}[version]; len(events) != want {
+	if want := []int{1: 1209, 2: 1210, 3: 1210}[version]; len(events) != want {
 		t.Errorf("shop-2 has %d events, want %d", len(events), want)
 	}
 	app, err := db.App(t.Context(), "shop")
@@ -172,10 +182,26 @@ func testGoldenStore(t *testing.T, db *store.DB, version int) {
 	if s.Phase != orchestrator.Failed || s.Rollback == nil || len(s.Rings) != 2 || len(s.Rings[0].Counted) != 2 {
 		t.Errorf("web-1: %s, rollback %+v, on %s", s.Phase, s.Rollback, s.RingNames())
 	}
-	h, err := db.Halted(t.Context(), "shop", storetest.Start)
+	b, err := db.Barriers(t.Context(), "shop", storetest.Start)
 	must(t, err)
-	if h == nil || h.Reason != "sale" {
-		t.Errorf("halt of shop: %+v", h)
+	if b.Halt == nil || b.Halt.Reason != "sale" {
+		t.Errorf("halt of shop: %+v", b.Halt)
+	}
+	if barred := len(b.Locks) == 1 && len(b.Closed) == len(app.Rings); barred != (version > 2) {
+		t.Errorf("locks and closures of shop: %+v", b)
+	}
+	if version == 2 {
+		return
+	}
+	r, err := db.ReleaseNumber(t.Context(), "shop", 1)
+	must(t, err)
+	if r.Key != "build/1" || r.Versions["db"] != "v2" {
+		t.Errorf("release 1 of shop: %+v", r)
+	}
+	notes, _, err := db.Notes(t.Context(), store.NoteFilter{App: "shop"})
+	must(t, err)
+	if len(notes) != 1 || notes[0].Kind != rings.NoteClusterMoved || notes[0].To != "ring-2" {
+		t.Errorf("notes of shop: %+v", notes)
 	}
 }
 

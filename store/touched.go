@@ -95,7 +95,7 @@ func (t *touched) note(e orchestrator.Event) {
 		}
 	case orchestrator.RollbackRing:
 		t.current = b.Ring
-	case orchestrator.Commanded, orchestrator.Halted, orchestrator.Started, orchestrator.Dropped,
+	case orchestrator.Commanded, orchestrator.Halted, orchestrator.Barred, orchestrator.Started, orchestrator.Dropped,
 		orchestrator.AttemptDecided, orchestrator.Published, orchestrator.TakenUp, orchestrator.StepEnded,
 		orchestrator.Warned, orchestrator.RingVerified, orchestrator.RingConverged, orchestrator.SoakRestarted,
 		orchestrator.RingSoaked, orchestrator.RingEnded, orchestrator.Approved, orchestrator.ApprovalFell, orchestrator.Held, orchestrator.Ended:

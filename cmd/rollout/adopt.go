@@ -62,14 +62,11 @@ func ringsOf(a *rings.Application, words []string) ([]rings.RingName, error) {
 	if len(words) == 0 {
 		return a.RingNames(), nil
 	}
-	var out []rings.RingName
+	var named []rings.RingName
 	for _, w := range words {
-		if _, err := a.Ring(rings.RingName(w)); err != nil {
-			return nil, err
-		}
-		out = append(out, rings.RingName(w))
+		named = append(named, rings.RingName(w))
 	}
-	return out, nil
+	return a.Expand(named)
 }
 
 // survey reads what the branch gives the rings.

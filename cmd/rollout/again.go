@@ -16,6 +16,7 @@ func (p *program) retryCommand() *cli.Command {
 			examples("rollout retry shop-12", "rollout retry shop-12 --only failed"),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "only", Usage: "`failed`: leave out what is done", DefaultText: "everything"},
+			overrideFlag(),
 			reasonFlag(),
 		}, p.shipmentFlags()...),
 		Action: func(c *cli.Context) error {
@@ -23,7 +24,7 @@ func (p *program) retryCommand() *cli.Command {
 			if only != "" && only != "failed" {
 				return &usageError{what: "rollout retry: --only " + only, hint: "--only failed leaves out what is done"}
 			}
-			r := orchestrator.Again{Failed: only == "failed", Reason: c.String("reason"), Link: p.link()}
+			r := orchestrator.Again{Failed: only == "failed", Override: c.Bool("override"), Reason: c.String("reason"), Link: p.link()}
 			return p.runAgain(c.Context, c.Args().First(), shipmentOf(c, ""), r, orchestrator.NewRetry)
 		},
 	}
@@ -38,18 +39,27 @@ func (p *program) rollbackCommand() *cli.Command {
 			examples("rollout rollback shop-12 --reason \"v7 loses orders\"", "rollout rollback shop-12 --ring ring-1"),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "ring", Usage: "Only on `RING`", DefaultText: "all that it changed"},
+			overrideFlag(),
 			reasonFlag(),
 		}, p.shipmentFlags()...),
 		Action: func(c *cli.Context) error {
-			r := orchestrator.Again{Ring: rings.RingName(c.String("ring")), Reason: c.String("reason"), Link: p.link()}
+			r := orchestrator.Again{Ring: rings.RingName(c.String("ring")), Override: c.Bool("override"), Reason: c.String("reason"), Link: p.link()}
 			return p.runAgain(c.Context, c.Args().First(), shipmentOf(c, ""), r, orchestrator.NewRollback)
 		},
 	}
 }
 
+// overrideFlag is that of the commands that begin a rollout from an earlier one.
+func overrideFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "override", Usage: "Go over the locks and closed windows that stand now; needs --reason", DisableDefaultText: true}
+}
+
 // runAgain ships a rollout that is made from an earlier one.
 func (p *program) runAgain(ctx context.Context, ref string, sh shipment, r orchestrator.Again,
 	first func(*rings.Application, orchestrator.Again) (orchestrator.Created, error)) error {
+	if r.Override && r.Reason == "" {
+		return &usageError{what: "--override needs --reason", hint: "say why a lock or a closed window is gone over"}
+	}
 	db, err := p.open(ctx)
 	if err != nil {
 		return err

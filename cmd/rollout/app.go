@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"rollout/fleet"
 	"rollout/rings"
 	"rollout/store"
 )
@@ -18,7 +19,7 @@ func (p *program) appCommand() *cli.Command {
 	return &cli.Command{
 		Name: "app", Category: "Describe", Usage: "Describe applications",
 		Description: "An application is what is rolled out: it owns services, rings and the plan.\n\n" + examples("rollout app create shop"),
-		Subcommands: []*cli.Command{p.appCreateCommand(), p.appListCommand(), p.appShowCommand(), p.appDeleteCommand()},
+		Subcommands: []*cli.Command{p.appCreateCommand(), p.appListCommand(), p.appShowCommand(), p.appHistoryCommand(), p.appDeleteCommand()},
 	}
 }
 
@@ -69,15 +70,26 @@ func (p *program) runAppCreate(ctx context.Context, o appCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	if app.Manager, err = manager.ID(ctx); err != nil {
+	if err := p.place(ctx, manager, app); err != nil {
 		return err
 	}
 	p.warnOfMissing(ctx, manager)
-	app.Workspace, app.CreatedBy, app.CreatedAt = manager.Workspace(), p.actor(ctx), p.now().UTC()
-	if err := db.CreateApp(ctx, app); err != nil {
+	if err := p.storeApp(ctx, db, app); err != nil {
 		return err
 	}
 	return p.done(viewApp(app, 0), "application %q created: clusters with %s, rings by the label %q, workspace %q", app.Name, labelWords(app.Selector), app.RingLabel, app.Workspace)
+}
+
+// place gives the application its workspace and its manager.
+func (p *program) place(ctx context.Context, m *fleet.Manager, app *rings.Application) (err error) {
+	app.Workspace = m.Workspace()
+	app.Manager, err = m.ID(ctx)
+	return err
+}
+
+func (p *program) storeApp(ctx context.Context, db *store.DB, app *rings.Application) error {
+	app.CreatedBy, app.CreatedAt = p.actor(ctx), p.now().UTC()
+	return db.CreateApp(ctx, app)
 }
 
 func parseSelector(o appCreateOptions) (map[string]string, error) {
@@ -162,27 +174,41 @@ func (p *program) runAppShow(ctx context.Context, name rings.AppName) error {
 
 func (p *program) appDeleteCommand() *cli.Command {
 	return &cli.Command{
-		Name: "delete", Usage: "Forget an application", ArgsUsage: "APP",
+		Name: "delete", Usage: "Forget an application", ArgsUsage: "APP", Flags: []cli.Flag{reasonFlag()},
 		Description: "Only what rollout knows of it is forgotten, and not its history: the clusters' labels, the GitRepos,\n" +
-			"the files and what runs stay as they are.\n\n" + examples("rollout app delete shop"),
-		Action: func(c *cli.Context) error { return p.runAppDelete(c.Context, rings.AppName(c.Args().Get(0))) },
+			"the files and what runs stay as they are. It shows what that is, and asks. Refused while a rollout of it is live.\n\n" +
+			examples("rollout app delete shop"),
+		Action: func(c *cli.Context) error {
+			return p.runAppDelete(c.Context, rings.AppName(c.Args().Get(0)), c.String("reason"))
+		},
 	}
 }
 
-func (p *program) runAppDelete(ctx context.Context, name rings.AppName) error {
-	return p.withApp(ctx, name, func(ctx context.Context, db *store.DB, a *rings.Application) error {
-		if err := notWhileLive(ctx, db, name, ""); err != nil {
-			return err
-		}
-		question := fmt.Sprintf("forget application %q with %d services and %d rings?", name, len(a.Services), len(a.Rings))
-		if err := p.confirm(question); err != nil {
-			return err
-		}
-		if err := db.DeleteApp(ctx, name); err != nil {
-			return err
-		}
-		return p.done(viewApp(a, 0), "application %q is forgotten; labels, GitRepos, files and what runs stay as they are, and so does the history", name)
-	})
+func (p *program) runAppDelete(ctx context.Context, name rings.AppName, reason string) error {
+	db, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := db.App(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := notWhileLive(ctx, db, name, ""); err != nil {
+		return err
+	}
+	left, seen := p.staying(ctx, a, a.Services)
+	if seen {
+		p.showStays(a, left)
+	}
+	question := fmt.Sprintf("forget application %q with %d services and %d rings?", name, len(a.Services), len(a.Rings))
+	if err := p.confirm(question); err != nil {
+		return err
+	}
+	if err := db.DeleteApp(ctx, name, p.note(ctx, reason)); err != nil {
+		return err
+	}
+	v := forgottenAppView{viewApp(a, 0), remainsView{left.services, left.labels}}
+	return p.done(v, "application %q is forgotten; labels, GitRepos, files and what runs stay as they are, and so does the history", name)
 }
 
 // notWhileLive refuses while a rollout of the application is live, on the ring

@@ -43,7 +43,7 @@ type given struct {
 var formats = []string{"text", "json", "yaml", "jsonl"}
 
 // streaming commands have a result that comes line by line.
-var streaming = []string{"create", "watch"}
+var streaming = []string{"create", "watch", "log"}
 
 // parseLine takes the arguments apart and checks everything about them that
 // the declarations of commands and flags say. With an error, the line's output
@@ -204,7 +204,9 @@ func (l *line) take(app *cli.App, cmd *cli.Command, flags []given) error {
 	own := map[string]cli.Flag{"help": cli.HelpFlag, "h": cli.HelpFlag}
 	if cmd != nil {
 		for _, f := range cmd.Flags {
-			own[f.Names()[0]] = f
+			for _, n := range f.Names() {
+				own[n] = f
+			}
 		}
 	}
 	global := map[string]cli.Flag{}
@@ -265,7 +267,9 @@ func (l *line) checkWord(flag, value string, bad func(string) error) error {
 	case flag == "log-level" && level.UnmarshalText([]byte(value)) != nil:
 		return bad("debug, info, warn or error")
 	case flag == "output" && value == "jsonl" && (len(l.path) != 1 || !slices.Contains(streaming, l.path[0])):
-		return bad("for this command: only create and watch have it")
+		return bad("for this command: only create, watch and log have it")
+	case flag == "output" && value == "csv" && len(l.path) == 1 && slices.Contains(tabular, l.path[0]):
+		return nil
 	case flag == "output" && strings.Join(l.path, " ") == "service graph" && slices.Contains(drawings, value):
 		return nil
 	case flag == "output" && !slices.Contains(formats, value):

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -50,10 +49,11 @@ func (p *program) clusterListCommand() *cli.Command {
 
 func (p *program) runClusterList(ctx context.Context, o clusterOptions) error {
 	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		on := []rings.RingName{o.ring}
 		if o.app != "" {
 			a, err := db.App(ctx, o.app)
 			if err == nil && o.ring != "" {
-				_, err = a.Ring(o.ring)
+				on, err = a.Expand(on)
 			}
 			if err != nil {
 				return err
@@ -63,7 +63,7 @@ func (p *program) runClusterList(ctx context.Context, o clusterOptions) error {
 		if err != nil {
 			return err
 		}
-		return p.printClusters(slices.DeleteFunc(all, func(c rings.Cluster) bool { return o.ring != "" && c.Ring != o.ring }),
+		return p.printClusters(slices.DeleteFunc(all, func(c rings.Cluster) bool { return o.ring != "" && !slices.Contains(on, c.Ring) }),
 			`no cluster is recorded; "rollout cluster add CLUSTER --app APP --ring RING" adds one`)
 	})
 }
@@ -154,38 +154,5 @@ func (p *program) runClusterSiblings(ctx context.Context, o clusterOptions) erro
 		}
 		others := slices.DeleteFunc(all, func(s rings.Cluster) bool { return s.Ring != c.Ring || s.Name == c.Name })
 		return p.printClusters(others, fmt.Sprintf("cluster %q is alone on ring %q of application %q", c.Name, c.Ring, c.App))
-	})
-}
-
-func (p *program) clusterRemoveCommand() *cli.Command {
-	return &cli.Command{
-		Name: "remove", Usage: "Forget a cluster", ArgsUsage: "CLUSTER", Flags: []cli.Flag{appFlag()},
-		Description: "Only the record is forgotten: the cluster keeps its labels, and so it stays on its ring.\n\n" +
-			examples("rollout cluster remove eu-1 --app shop"),
-		Action: func(c *cli.Context) error { return p.runClusterRemove(c.Context, clusterOptionsOf(c)) },
-	}
-}
-
-func (p *program) runClusterRemove(ctx context.Context, o clusterOptions) error {
-	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		c, err := record(ctx, db, o)
-		if err != nil {
-			return err
-		}
-		a, err := db.App(ctx, c.App)
-		if err != nil {
-			return err
-		}
-		if err := notWhileLive(ctx, db, c.App, c.Ring); err != nil {
-			return err
-		}
-		if err := db.DeleteCluster(ctx, c.App, c.Name); err != nil {
-			return err
-		}
-		return p.print(viewCluster(c), func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "cluster %q of application %q is forgotten; its labels stay (%s), and so it stays on ring %q for Fleet and for rollouts\n",
-				c.Name, c.App, labelWords(a.RingLabels(c.Ring)), c.Ring)
-			return err
-		})
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,8 +21,8 @@ import (
 func (p *program) clusterAddCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "Put a cluster on a ring of an application", ArgsUsage: "CLUSTER", Flags: []cli.Flag{appFlag(), ringFlag()},
-		Description: "Sets the application's labels on the Fleet Cluster object. Fleet acts on labels at once, so it shows first what\n" +
-			"Fleet will deploy, and asks. Labels that another application uses are never changed.\n\n" +
+		Description: "Sets the application's labels on the Fleet Cluster object, or on Rancher's provisioning Cluster where Rancher writes\n" +
+			"them. Fleet acts on labels at once, so it shows first what Fleet will deploy, and asks. Labels that another application uses are never changed.\n\n" +
 			examples("rollout cluster add eu-1 --app shop --ring ring-1", "rollout cluster add eu-1 --app shop --ring ring-1 --yes"),
 		Action: func(c *cli.Context) error { return p.runClusterAdd(c.Context, clusterOptionsOf(c)) },
 	}
@@ -85,17 +86,21 @@ func (p *program) runClusterSetRing(ctx context.Context, o clusterOptions) error
 type move struct {
 	app       *rings.Application
 	cluster   rings.ClusterName
-	from, to  rings.RingName // from is what the label says now
+	from, to  rings.RingName // from is what the label says now; to is "" to take it off the application
 	exclusive bool           // not while a rollout is live on either ring
 
 	before fleet.Cluster
-	labels map[string]string // all of them, afterwards
+	labels map[string]string  // all of them, afterwards
+	source *fleet.LabelSource // where Rancher takes them from; nil when Rancher does not write them
 }
 
 // relabel shows what Fleet will make of the move, asks, and does it.
 func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 	m, err := p.managerOf(ctx, scopeOf(mv.app))
 	if err != nil {
+		return err
+	}
+	if err := p.notice(ctx, db, m, mv.app); err != nil {
 		return err
 	}
 	if err := mv.check(ctx, db, m); err != nil {
@@ -105,22 +110,36 @@ func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 	if maps.Equal(mv.labels, mv.before.Labels) {
 		return p.moved(ctx, db, mv, view)
 	}
-	if view.Services, err = p.previewMove(ctx, m, mv); err != nil {
+	looked, err := p.lookAt(ctx, m, mv.app)
+	if err != nil {
+		return err
+	}
+	if view.Services, err = mv.effects(looked); err != nil {
 		return err
 	}
 	p.showMove(mv, view)
 	if err := p.confirm(fmt.Sprintf("put cluster %q on ring %q of application %q?", mv.cluster, mv.to, mv.app.Name)); err != nil {
 		return err
 	}
-	if mv.exclusive { // the answer may have taken its time
+	if err := p.label(ctx, db, m, mv); err != nil {
+		return err
+	}
+	return p.moved(ctx, db, mv, view)
+}
+
+// label sets the labels. What the question was about may have changed while
+// nobody answered it.
+func (p *program) label(ctx context.Context, db *store.DB, m *fleet.Manager, mv *move) error {
+	if mv.exclusive {
 		if err := mv.quiet(ctx, db); err != nil {
 			return err
 		}
 	}
-	if _, err := m.SetLabels(ctx, mv.cluster, mv.app.RingLabels(mv.to), nil); err != nil {
-		return err
+	if mv.source != nil {
+		p.say("waiting until Rancher has copied the labels to the Fleet Cluster")
 	}
-	return p.moved(ctx, db, mv, view)
+	_, err := m.SetLabels(ctx, mv.cluster, mv.set(), mv.remove())
+	return mv.owned(err)
 }
 
 // check fills in what the cluster is now, and refuses what must not be.
@@ -132,12 +151,20 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 	if mv.labels == nil {
 		mv.labels = map[string]string{}
 	}
-	maps.Copy(mv.labels, mv.app.RingLabels(mv.to))
+	if maps.Copy(mv.labels, mv.set()); mv.to == "" {
+		for _, k := range mv.remove() {
+			delete(mv.labels, k)
+		}
+	}
 	if on, ours := mv.app.Owns(mv.before.Labels); ours {
 		mv.from = on
 	}
 	if mv.before.LabelsOwned != nil && !maps.Equal(mv.labels, mv.before.Labels) {
-		return mv.owned()
+		source, err := m.LabelSource(ctx, mv.before)
+		if err != nil {
+			return mv.owned(err)
+		}
+		mv.source = &source
 	}
 	if err := mv.spareOthers(ctx, db); err != nil || !mv.exclusive {
 		return err
@@ -145,16 +172,31 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 	return mv.quiet(ctx, db)
 }
 
-// owned says how to set the labels where Rancher takes them from.
-func (mv *move) owned() error {
-	e := mv.before.LabelsOwned
-	kind, name, _ := strings.Cut(strings.ReplaceAll(e.Owner, `"`, ""), " ")
-	command := "kubectl label " + kind
-	if namespace, short, ok := strings.Cut(name, "/"); ok {
-		command, name = fmt.Sprintf("kubectl -n %s label %s", namespace, kind), short
+// set are the labels to be set.
+func (mv *move) set() map[string]string {
+	if mv.to == "" {
+		return nil
 	}
+	return mv.app.RingLabels(mv.to)
+}
+
+// remove are the labels to be taken off, sorted.
+func (mv *move) remove() []string {
+	if mv.to != "" {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(mv.app.RingLabels("")))
+}
+
+// owned says how to set the labels where Rancher takes them from.
+func (mv *move) owned(err error) error {
+	var e *fleet.LabelsOwnedError
+	if !errors.As(err, &e) {
+		return err
+	}
+	changes := strings.Split(labelChanges(mv.before.Labels, mv.labels), ",")
 	return &commandError{exit: exitConflict, code: "labels-owned", what: e.Error(), err: e,
-		hint: fmt.Sprintf("%s %s %s", command, name, strings.ReplaceAll(labelChanges(mv.before.Labels, mv.labels), ",", " "))}
+		hint: fmt.Sprintf("%s\nor in Rancher: %s: %s", e.Command(changes...), e.Place(), strings.Join(changes, ", "))}
 }
 
 // quiet refuses while a rollout is live on either ring.
@@ -191,14 +233,20 @@ func (mv *move) spareOthers(ctx context.Context, db *store.DB) error {
 	return nil
 }
 
+// labelChanges are as kubectl takes them: K=V for what is set, K- for what goes.
 func labelChanges(before, after map[string]string) string {
-	changed := map[string]string{}
-	for k, v := range after {
-		if before[k] != v {
-			changed[k] = v
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(after)) {
+		if was, there := before[k]; !there || was != after[k] {
+			out = append(out, k+"="+after[k])
 		}
 	}
-	return labelWords(changed)
+	for _, k := range slices.Sorted(maps.Keys(before)) {
+		if _, stays := after[k]; !stays {
+			out = append(out, k+"-")
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 type moveView struct {
@@ -215,28 +263,45 @@ type moveServiceView struct {
 	After   rings.Version     `json:"after"`
 }
 
-// previewMove computes by Fleet's rule what each service would give the cluster.
-func (p *program) previewMove(ctx context.Context, m *fleet.Manager, mv *move) ([]moveServiceView, error) {
+// looked is a service with its file at the branch's tip, and whom its GitRepo
+// deploys to.
+type looked struct {
+	service rings.Service
+	file    manifest
+	reach   fleet.Reach
+}
+
+// lookAt reads the files of all of the application's services.
+func (p *program) lookAt(ctx context.Context, m *fleet.Manager, a *rings.Application) ([]looked, error) {
 	pub := p.publisher(m)
 	defer pub.Close()
-	out := make([]moveServiceView, len(mv.app.Services))
+	out := make([]looked, len(a.Services))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
-	for i, s := range mv.app.Services {
+	for i, s := range a.Services {
 		group.Go(func() error {
 			file, err := readManifest(ctx, pub, s)
 			if err != nil {
 				return err
 			}
-			reach, err := m.Reach(ctx, scopeOf(mv.app), orchestrator.TargetOf(s))
-			if err != nil {
-				return err
-			}
-			out[i], err = mv.effect(file, s, reach)
+			reach, err := m.Reach(ctx, scopeOf(a), orchestrator.TargetOf(s))
+			out[i] = looked{s, file, reach}
 			return err
 		})
 	}
 	return out, group.Wait()
+}
+
+// effects computes by Fleet's rule what each service gives the cluster.
+func (mv *move) effects(all []looked) ([]moveServiceView, error) {
+	out := make([]moveServiceView, len(all))
+	for i, l := range all {
+		var err error
+		if out[i], err = mv.effect(l.file, l.service, l.reach); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func (mv *move) effect(file manifest, s rings.Service, reach fleet.Reach) (moveServiceView, error) {
@@ -274,30 +339,46 @@ func (p *program) showMove(mv *move, v moveView) {
 	if p.flags.output != "text" {
 		return
 	}
-	p.say("cluster %q gets the labels %s; Fleet will deploy:", mv.cluster, labelChanges(mv.before.Labels, mv.labels))
-	for _, s := range v.Services {
-		switch {
-		case s.Before == s.After && s.After == "":
-			p.say("  %s: not deployed there", s.Service)
-		case s.Before == s.After:
-			p.say("  %s: %s, as now", s.Service, s.After)
-		case s.Before == "":
-			p.say("  %s: %s, new there", s.Service, s.After)
-		case s.After == "":
-			p.say("  %s: nothing, %s goes away", s.Service, s.Before)
-		default:
-			p.say("  %s: %s -> %s", s.Service, s.Before, s.After)
-		}
+	where := ""
+	if mv.source != nil {
+		where = fmt.Sprintf(", on %s, from which Rancher copies them", mv.source)
+	}
+	verb := "gets"
+	if mv.to == "" {
+		verb = "loses"
+	}
+	p.say("cluster %q %s the labels %s%s; Fleet will deploy:", mv.cluster, verb, labelChanges(mv.before.Labels, mv.labels), where)
+	for _, l := range moveLines(v.Services) {
+		p.say("  %s", l)
 	}
 	if len(v.Services) == 0 {
 		p.say("  nothing: application %q has no service yet", mv.app.Name)
 	}
 }
 
-// moved records that the cluster carries the labels.
+func moveLines(services []moveServiceView) []string {
+	var out []string
+	for _, s := range services {
+		switch {
+		case s.Before == s.After && s.After == "":
+			out = append(out, fmt.Sprintf("%s: not deployed there", s.Service))
+		case s.Before == s.After:
+			out = append(out, fmt.Sprintf("%s: %s, as now", s.Service, s.After))
+		case s.Before == "":
+			out = append(out, fmt.Sprintf("%s: %s, new there", s.Service, s.After))
+		case s.After == "":
+			out = append(out, fmt.Sprintf("%s: nothing, %s goes away", s.Service, s.Before))
+		default:
+			out = append(out, fmt.Sprintf("%s: %s -> %s", s.Service, s.Before, s.After))
+		}
+	}
+	return out
+}
+
+// moved records that the cluster carries the labels, and prints it.
 func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView) error {
-	c := rings.Cluster{Name: mv.cluster, App: mv.app.Name, Ring: mv.to, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
-	if err := db.PutCluster(ctx, c); err != nil {
+	c, err := p.recordCluster(ctx, db, mv.app.Name, mv.cluster, mv.to)
+	if err != nil {
 		return err
 	}
 	v.clusterView = viewCluster(c)
@@ -305,4 +386,9 @@ func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView)
 		v.Services = []moveServiceView{}
 	}
 	return p.done(v, "cluster %q is on ring %q of application %q", mv.cluster, mv.to, mv.app.Name)
+}
+
+func (p *program) recordCluster(ctx context.Context, db *store.DB, app rings.AppName, name rings.ClusterName, ring rings.RingName) (rings.Cluster, error) {
+	c := rings.Cluster{Name: name, App: app, Ring: ring, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
+	return c, db.MoveCluster(ctx, c, p.note(ctx, ""))
 }

@@ -48,6 +48,7 @@ type ringView struct {
 	OnFailure       string              `json:"onFailure"` // stop, pause, rollback-ring, rollback
 	OnJoin          string              `json:"onJoin"`    // include, later
 	Checks          []ringCheckView     `json:"checks"`
+	Groups          []rings.RingName    `json:"groups"` // that it is in
 	Clusters        []rings.ClusterName `json:"clusters"`
 	policy          rings.Policy
 }
@@ -76,7 +77,7 @@ func viewCheck(c rings.Check) ringCheckView {
 func viewRing(a *rings.Application, i int, clusters []rings.Cluster) ringView {
 	r := a.Rings[i]
 	v := viewPolicy(r.Policy)
-	v.App, v.Name, v.Clusters = a.Name, r.Name, []rings.ClusterName{}
+	v.App, v.Name, v.Clusters, v.Groups = a.Name, r.Name, []rings.ClusterName{}, append([]rings.RingName{}, a.GroupsOf(r.Name)...)
 	if i > 0 {
 		v.After = a.Rings[i-1].Name
 	}
@@ -193,8 +194,9 @@ func (p *program) driver(l *orchestrator.Lease) *driverView {
 // summaryView is a rollout in a list: a rolloutView without its steps.
 type summaryView struct {
 	ID         orchestrator.ID                     `json:"id"`
-	Kind       string                              `json:"kind"` // forward, retry, rollback
-	Of         orchestrator.ID                     `json:"of"`   // the rollout that it retries or takes back
+	Kind       string                              `json:"kind"`    // forward, retry, rollback, release, deploy, train
+	Of         orchestrator.ID                     `json:"of"`      // the rollout that it retries or takes back
+	Release    int                                 `json:"release"` // of kind release: its number; else 0
 	App        rings.AppName                       `json:"app"`
 	Phase      orchestrator.Phase                  `json:"phase"`
 	Reason     string                              `json:"reason"`
@@ -211,7 +213,7 @@ type summaryView struct {
 const wordForward = "forward"
 
 func (p *program) viewSummary(s store.Summary) summaryView {
-	return summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
+	return summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
 		Driver: p.driver(s.Lease)}
 }
@@ -222,10 +224,15 @@ type liveView struct {
 	Awaits *awaitsView `json:"awaits"`
 }
 
-// liveList is the list of what is live, with the halts that stand.
+// liveList is the list of what is live, with the halts and locks that stand, the
+// rings of the live rollouts that are closed, and what runs ahead of its
+// upstream.
 type liveList struct {
 	list[liveView]
-	Halts []haltView `json:"halts"`
+	Halts  []haltView    `json:"halts"`
+	Locks  []lockView    `json:"locks"`
+	Closed []closureView `json:"closed"`
+	Ahead  []aheadView   `json:"ahead"`
 }
 
 // awaitsView is what a rollout waits for a person to do; null when nothing.
@@ -278,7 +285,9 @@ type rolloutView struct {
 	summaryView
 	Hint       string          `json:"hint"`
 	Awaits     *awaitsView     `json:"awaits"`
-	Halt       *haltView       `json:"halt"` // that it waits for
+	Halt       *haltView       `json:"halt"`           // that it waits for
+	Over       *overView       `json:"over,omitempty"` // what was gone over; not there when nothing was
+	Train      *takenView      `json:"train"`          // of kind train
 	Warnings   []string        `json:"warnings"`
 	RingStates []ringStateView `json:"ringStates"`
 	Steps      []stepView      `json:"steps"`
@@ -348,8 +357,8 @@ func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) roll
 
 // viewState is the rollout as it was at the time, without its driver.
 func viewState(s *orchestrator.State, now time.Time) rolloutView {
-	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s)}
-	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
+	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s), Train: viewTaken(s.Train)}
+	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
 	if s.Failure != nil {
 		v.Hint = s.Failure.Hint
@@ -358,6 +367,7 @@ func viewState(s *orchestrator.State, now time.Time) rolloutView {
 		h := viewHalt(*s.Halt)
 		v.Halt = &h
 	}
+	v.Over = viewOver(s)
 	waits := s.Why(now)
 	for _, r := range s.Rings {
 		v.RingStates = append(v.RingStates, viewRingState(s, r, waits))

@@ -43,17 +43,18 @@ func shipmentOf(c *cli.Context, app rings.AppName) shipment {
 
 func (p *program) createCommand() *cli.Command {
 	return &cli.Command{
-		Name: "create", Category: "Roll out", Usage: "Roll the plan out to rings, one after the other", ArgsUsage: "APP [RING...]",
+		Name: "create", Category: "Roll out", Usage: "Roll the plan, or a release, out to rings, one after the other", ArgsUsage: "APP [RING...]",
 		Description: "Says what it is going to ship, and follows the rollout to its end. The first Ctrl-C, --detach and --timeout\n" +
 			"leave it to a background process: it goes on. A ring whose upstream is not of the rollout needs that the\n" +
 			"same versions were verified there before.\n\n" +
 			examples("rollout create shop ring-1 --dry-run", "rollout create shop ring-1 ring-2", "rollout create shop --through ring-3",
-				"rollout create shop ring-1 --only db --timeout 30m -o json"),
+				"rollout create shop ring-1 --release 3", "rollout create shop ring-1 --only db --timeout 30m -o json"),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "through", Usage: "All rings up to `RING`; those before it may be empty"},
 			&cli.StringSliceFlag{Name: "only", Usage: "`SERVICES` of the plan, with commas", DefaultText: "all"},
+			&cli.StringFlag{Name: "release", Usage: "`NUMBER` of a release to roll out instead of the plan"},
 			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, and rings that were not verified; needs --reason", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, rings that were not verified, and the locks and closed windows that stand now; needs --reason", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until services outside the plan are healthy; needs --reason", DisableDefaultText: true},
 			&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record; versions that a rollback withdrew need them"},
 		}, p.shipmentFlags()...),
@@ -63,6 +64,9 @@ func (p *program) createCommand() *cli.Command {
 				return err
 			}
 			s := shipmentOf(c, rings.AppName(c.Args().First()))
+			if r.Release, err = p.releaseOf(c, s.app); err != nil {
+				return err
+			}
 			s.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
 				r.Empty = empty
 				return newRollout(a, r)
@@ -80,7 +84,7 @@ func (p *program) backgroundFlag() cli.Flag {
 func requestOf(c *cli.Context, link string) (orchestrator.Request, error) {
 	args := c.Args().Slice()
 	r := orchestrator.Request{Only: serviceNames(c.StringSlice("only")), Link: link, Options: orchestrator.Options{
-		Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}
+		Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), GoOver: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}
 	for _, ring := range args[1:] {
 		r.Rings = append(r.Rings, rings.RingName(ring))
 	}
@@ -101,7 +105,7 @@ func needReason(o orchestrator.Options) error {
 	switch {
 	case o.Reason != "":
 	case o.Override:
-		return &usageError{what: "rollout create: --override needs --reason", hint: "say why somebody else's version, or a ring that was not verified, is gone over"}
+		return &usageError{what: "rollout create: --override needs --reason", hint: "say why somebody else's version, a ring that was not verified, a lock or a closed window is gone over"}
 	case o.AllowUnhealthy:
 		return &usageError{what: "rollout create: --allow-unhealthy-dependency needs --reason", hint: "say why its health does not matter now"}
 	}
@@ -118,7 +122,11 @@ func newRollout(a *rings.Application, r orchestrator.Request) (orchestrator.Crea
 	created, err := orchestrator.New(a, r)
 	var unfit *rings.InvalidError
 	if errors.As(err, &unfit) {
-		err = &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: fmt.Sprintf("rollout plan set %s SERVICE=VERSION", a.Name)}
+		hint := fmt.Sprintf("rollout plan set %s SERVICE=VERSION", a.Name)
+		if r.Release != nil {
+			hint = fmt.Sprintf("\"rollout release show %s %d\" shows what is in it", a.Name, r.Release.Number)
+		}
+		err = &commandError{exit: exitInvalid, code: "invalid", what: err.Error(), err: err, hint: hint}
 	}
 	return created, err
 }
@@ -138,6 +146,11 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 	if err != nil {
 		return err
 	}
+	if !sh.dryRun {
+		if err := p.notice(ctx, db, m, a); err != nil {
+			return err
+		}
+	}
 	empty, err := emptyRings(ctx, m, a)
 	if err != nil {
 		return err
@@ -156,6 +169,9 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 	if sh.dryRun {
 		return p.printPreview(v)
 	}
+	if err := p.clustersLocked(ctx, db, m, a, created); err != nil {
+		return err
+	}
 	if p.flags.output == "text" {
 		for _, l := range previewLines(v) {
 			p.say("%s", l)
@@ -165,7 +181,7 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 }
 
 // shippable returns the application, if by all that the store knows the
-// rollout is possible. Whether a ring's upstream was verified is asked later,
+// rollout is possible. What the ring before has verified is asked later,
 // when it is known which rings have clusters.
 func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*rings.Application, error) {
 	a, err := db.App(ctx, sh.app)
@@ -173,7 +189,7 @@ func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*ri
 		return nil, err
 	}
 	created, err := sh.first(a, nil)
-	if err != nil && !errors.Is(err, orchestrator.ErrUnverified) {
+	if err != nil && !errors.Is(err, orchestrator.ErrUnverified) && !errors.Is(err, orchestrator.ErrNothing) {
 		return nil, err
 	}
 	for _, ring := range created.RingNames() {
@@ -182,6 +198,32 @@ func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*ri
 		}
 	}
 	return a, nil
+}
+
+// clustersLocked refuses a rollout over a ring with a locked cluster. The store
+// refuses for all other locks: it does not know which clusters a ring has.
+func (p *program) clustersLocked(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, c orchestrator.Created) error {
+	locks, err := db.Locks(ctx, a.Name, p.now())
+	if err != nil || c.Options.GoOver || !slices.ContainsFunc(locks, func(l rings.Lock) bool { return l.Cluster != "" }) {
+		return err
+	}
+	all, err := m.Clusters(ctx)
+	if err != nil {
+		return err
+	}
+	l := &prospect{app: a, created: c, clusters: all}
+	var refused rings.Barriers
+	for _, lock := range locks {
+		if slices.ContainsFunc(c.Steps, func(n orchestrator.NewStep) bool {
+			return !n.Observed && lock.Cluster != "" && lock.Covers(n.Ring, n.Target.Service, l.on(n.Ring))
+		}) {
+			refused.Locks = append(refused.Locks, lock)
+		}
+	}
+	if refused.Empty() {
+		return nil
+	}
+	return &orchestrator.BarredError{Barriers: refused}
 }
 
 // emptyRings are the application's rings that no cluster carries the label of.

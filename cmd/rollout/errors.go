@@ -12,6 +12,7 @@ import (
 	"rollout/fleet/gitrepo"
 	"rollout/orchestrator"
 	"rollout/rings"
+	"rollout/rings/appfile"
 	"rollout/store"
 )
 
@@ -33,7 +34,7 @@ const exitCodes = `   0  done
    1  something unexpected, or git or Fleet cannot be used
    2  the command line is wrong, or a question could not be asked
    3  not found
-   4  conflict: it exists already or others need it; another rollout, claim or change by hand is in the way; the store is busy
+   4  conflict: it exists already or others need it; another rollout, claim, lock, closed window or change by hand is in the way; the store is busy
    5  invalid input: names, plan, cycle, fleet.yaml, a ring without clusters, another manager than the application's
    6  the rollout failed, or was rolled back
    7  the rollout was cancelled
@@ -103,6 +104,7 @@ var rules = []rule{
 	{rings.ErrUnknown, exitNotFound, "not-found", ""},
 	{orchestrator.ErrNotFound, exitNotFound, "not-found", "\"rollout history\" shows the rollouts that there are"},
 	{orchestrator.ErrNewerJournal, exitConflict, "store-newer", "use the version of rollout that wrote it, or a newer one"},
+	{store.ErrReleaseDiffers, exitConflict, "release-differs", "choose another --key, or make the content the same"},
 	{orchestrator.ErrUnverified, exitConflict, "unverified", "roll the ring before it out first, or go over that with --override --reason WORDS"},
 	{orchestrator.ErrHeld, exitConflict, "held", "--reason WORDS starts it again nevertheless"},
 	{orchestrator.ErrLeased, exitConflict, "driven", "\"rollout list\" shows who drives what"},
@@ -112,6 +114,7 @@ var rules = []rule{
 	{fleet.ErrNoWorkspace, exitNotFound, "no-workspace", "\"kubectl get namespaces\" shows them; name it with --namespace"},
 	{fleet.ErrForbidden, exitUnexpected, "forbidden", "the README has a manifest with all the permissions"},
 	{fleet.ErrUnreachable, exitUnexpected, "unreachable", "see that \"kubectl get --raw /healthz\" works with this kubeconfig"},
+	{fleet.ErrLabelsOwned, exitConflict, "labels-owned", "see whether Rancher is up, then run the command again"},
 	{fleet.ErrClaimLost, exitConflict, "claim-lost", "see who else rolls out there, then try again"},
 }
 
@@ -134,9 +137,12 @@ func classify(err error) verdict {
 	var git *gitrepo.Error
 	var busy *store.RingBusyError
 	var halted *store.HaltedError
+	var barred *orchestrator.BarredError
 	var owned *fleet.LabelsOwnedError
 	var fault *fleetyaml.Error
 	var faults *rings.InvalidError
+	var used *rings.InUseError
+	var file *appfile.Error
 	switch {
 	case errors.As(err, &usage):
 		return verdict{exitUsage, "usage", usage.hint}
@@ -146,16 +152,30 @@ func classify(err error) verdict {
 		return verdict{exitConflict, "ring-busy", fmt.Sprintf("\"rollout watch %s\" follows it, \"rollout cancel %s\" ends it", busy.ID, busy.ID)}
 	case errors.As(err, &halted):
 		return verdict{exitConflict, "halted", fmt.Sprintf("\"%s\" lifts it", unhaltCommand(halted.Halt))}
+	case errors.As(err, &barred):
+		return classifyBarred(barred.Barriers)
+	case errors.As(err, &used):
+		return verdict{exitConflict, "in-use", inUseHint(used)}
 	case errors.As(err, &owned):
-		return verdict{exitConflict, "labels-owned", "set the labels there: " + owned.Owner}
+		return verdict{exitConflict, "labels-owned", "set the labels there, or in Rancher: " + owned.Place()}
 	case errors.As(err, &git):
 		return classifyOutcome(git.Code, git.Hint)
 	case errors.As(err, &fault):
 		return verdict{exitInvalid, string(orchestrator.CodeFile), fault.Hint}
+	case errors.As(err, &file):
+		return verdict{exitInvalid, "invalid", "\"rollout schema\" prints what such a file may say"}
 	case errors.As(err, &faults):
 		return verdict{exitInvalid, "invalid", ""}
 	}
 	return classifyWrapped(err)
+}
+
+// classifyBarred says what would help against locks, and against windows.
+func classifyBarred(b rings.Barriers) verdict {
+	if len(b.Locks) > 0 {
+		return verdict{exitConflict, "locked", fmt.Sprintf("\"%s\" releases it, and --override --reason WORDS goes over it", b.Locks[0].Release())}
+	}
+	return verdict{exitConflict, "closed", "start it again when it is open, or go over that with --override --reason WORDS"}
 }
 
 func classifyOutcome(code orchestrator.Code, hint string) verdict {
@@ -186,8 +206,9 @@ func cmpHint(hints ...string) string {
 
 // listCommands say how to list what a name of a kind may be.
 var listCommands = map[string]string{
-	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP",
-	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list",
+	"application": "rollout app list", "ring": "rollout ring list APP", "service": "rollout service list APP", "check": "rollout ring list APP", "window": "rollout window list APP",
+	"rollout": "rollout history", "rollout or application": "rollout history", "cluster": "rollout cluster list", "event": "rollout log", "ring group": "rollout ring group list APP",
+	"release": "rollout release list APP", "ring or rollout": "rollout ring list APP",
 }
 
 func unknownHint(err error) string {

@@ -33,6 +33,8 @@ func TestClassify(t *testing.T) {
 		{&rings.InvalidError{Faults: []string{"x"}}, exitInvalid, "invalid"},
 		{&store.RingBusyError{ID: "shop-1"}, exitConflict, "ring-busy"},
 		{&store.HaltedError{Halt: rings.Halt{App: "shop"}}, exitConflict, "halted"},
+		{&orchestrator.BarredError{Barriers: rings.Barriers{Locks: []rings.Lock{{App: "shop"}}}}, exitConflict, "locked"},
+		{&orchestrator.BarredError{Barriers: rings.Barriers{Closed: []rings.Closure{{Ring: "ring-1"}}}}, exitConflict, "closed"},
 		{store.ErrBusy, exitConflict, "store-busy"},
 		{store.ErrReadOnly, exitUnexpected, "store-read-only"},
 		{store.ErrNoSpace, exitUnexpected, "store-no-space"},
@@ -154,16 +156,19 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// Rancher's cluster names what to type where its labels are set.
+// Rancher's cluster names what to type where its labels are set, and where they
+// are on Rancher's pages.
 func TestMove_Owned(t *testing.T) {
+	const place = "\nor in Rancher: Cluster Management > Clusters > eu > Edit Config > Labels & Annotations: app=shop, ring=ring-1"
 	for owner, want := range map[string]string{
-		`clusters.management.cattle.io "c-m-1"`:          "kubectl label clusters.management.cattle.io c-m-1 app=shop ring=ring-1",
-		`clusters.provisioning.cattle.io "workspace/eu"`: "kubectl -n workspace label clusters.provisioning.cattle.io eu app=shop ring=ring-1",
+		`clusters.management.cattle.io "c-m-1"`:          "kubectl label --overwrite clusters.management.cattle.io c-m-1 app=shop ring=ring-1",
+		`clusters.provisioning.cattle.io "workspace/eu"`: "kubectl -n workspace label --overwrite clusters.provisioning.cattle.io eu app=shop ring=ring-1",
 	} {
-		mv := move{labels: map[string]string{"app": "shop", "ring": "ring-1"}, before: fleet.Cluster{LabelsOwned: &fleet.LabelsOwnedError{Cluster: "eu", Owner: owner}}}
-		v := classify(mv.owned())
-		if v.hint != want || v.exit != exitConflict || v.code != "labels-owned" || !errors.Is(mv.owned(), fleet.ErrLabelsOwned) {
-			t.Errorf("%s: got %+v, want the hint %s", owner, v, want)
+		e := &fleet.LabelsOwnedError{Cluster: "eu", Owner: owner}
+		mv := move{labels: map[string]string{"app": "shop", "ring": "ring-1"}, before: fleet.Cluster{LabelsOwned: e}}
+		v := classify(mv.owned(e))
+		if v.hint != want+place || v.exit != exitConflict || v.code != "labels-owned" || !errors.Is(mv.owned(e), fleet.ErrLabelsOwned) {
+			t.Errorf("%s: got %+v, want the hint %s", owner, v, want+place)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (p *program) explainCommand() *cli.Command {
 			examples("rollout explain shop", "rollout explain shop-12 --at 10m", "rollout explain shop-12 --at 14:30"),
 		Flags: []cli.Flag{&cli.StringFlag{Name: "at", Usage: "`TIME` in the past: 10m ago, 14:30 or 14:30:15 today, or as in 2026-11-20T14:30:00Z", DefaultText: "now"}},
 		Action: func(c *cli.Context) error {
-			at, err := parseMoment(c.String("at"), p.now())
+			at, err := parseMoment("at", c.String("at"), p.now())
 			if err != nil {
 				return err
 			}
@@ -30,18 +30,18 @@ func (p *program) explainCommand() *cli.Command {
 	}
 }
 
-// parseMoment reads a time in the past: how long ago, a time of today, or in
-// full; "" is zero.
-func parseMoment(text string, now time.Time) (time.Time, error) {
+// parseMoment reads a flag's time in the past: how long ago, a time of today, a
+// day, or in full; "" is zero.
+func parseMoment(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
 	at, ok := moment(text, now)
 	if !ok {
-		return at, &usageError{what: fmt.Sprintf("flag --at: %q is not a time", text), hint: "say how long ago (10m), a time of today (14:30), or one in full (" + stamp(now) + ")"}
+		return at, &usageError{what: fmt.Sprintf("flag --%s: %q is not a time", flag, text), hint: "say how long ago (10m), a time of today (14:30), or one in full (" + stamp(now) + ")"}
 	}
 	if at.After(now) {
-		return at, invalid("it is "+stamp(now)+" now; a time of another day is written in full", "flag --at: %s is in the future", stamp(at))
+		return at, invalid("it is "+stamp(now)+" now; a time of another day is written in full", "flag --%s: %s is in the future", flag, stamp(at))
 	}
 	return at, nil
 }
@@ -52,6 +52,9 @@ func moment(text string, now time.Time) (time.Time, bool) {
 	}
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, true
+	}
+	if day, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
+		return day, true
 	}
 	for _, layout := range []string{"15:04", "15:04:05"} {
 		if t, err := time.Parse(layout, text); err == nil {
@@ -73,7 +76,7 @@ type explainView struct {
 type waitView struct {
 	Ring      rings.RingName    `json:"ring"`
 	Service   rings.ServiceName `json:"service"`
-	Gate      string            `json:"gate"` // cancel, pause, halt, failure, claim, upstream, approval, step, soak, check
+	Gate      string            `json:"gate"` // cancel, pause, halt, lock, window, failure, claim, upstream, approval, step, soak, check
 	Words     string            `json:"words"`
 	Since     *time.Time        `json:"since"`
 	Until     *time.Time        `json:"until"`
@@ -98,7 +101,7 @@ func (p *program) runExplain(ctx context.Context, ref string, at time.Time) erro
 			return err
 		}
 		if at.IsZero() {
-			if s.Halt, err = haltOf(ctx, db, s, p.now()); err != nil {
+			if err := barriersOf(ctx, db, s, p.now()); err != nil {
 				return err
 			}
 			return p.printExplanation(s, p.viewRollout(s, l), p.now(), p.neglected(s, l))

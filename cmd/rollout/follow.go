@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/orchestrator/forecast"
 	"rollout/store"
 )
 
@@ -58,6 +59,11 @@ func (p *program) follower(ctx context.Context, db *store.DB, id orchestrator.ID
 		return nil, fmt.Errorf("rollout %q: %w", id, orchestrator.ErrNotFound)
 	}
 	f.state = orchestrator.Fold(nil, first)
+	if live, ok := f.sink.(*liveSink); ok {
+		if live.past, err = pastOf(ctx, db, f.state.Scope.App); err != nil {
+			return nil, err
+		}
+	}
 	return f, f.sink.event(f.state, first[0])
 }
 
@@ -165,10 +171,18 @@ type liveSink struct {
 	*program
 	painter painter
 	painted time.Time
+
+	past     forecast.Past
+	forecast *forecastView
+	foretold time.Time
 }
 
-// repaint is how often a person can take in what changed.
-const repaint = 100 * time.Millisecond
+const (
+	// repaint is how often a person can take in what changed.
+	repaint = 100 * time.Millisecond
+	// foretell is how often the end is forecast anew.
+	foretell = 5 * time.Second
+)
 
 func (*liveSink) event(*orchestrator.State, orchestrator.Event) error { return nil }
 
@@ -180,6 +194,10 @@ func (l *liveSink) look(s *orchestrator.State, lease *orchestrator.Lease) error 
 	f := l.frame(lease)
 	f.fold, f.clusters = true, 8
 	f.width, f.height = l.size()
+	if l.painted.Sub(l.foretold) >= foretell {
+		l.foretold, l.forecast = l.painted, viewForecast(s, l.past, l.painted)
+	}
+	f.forecast = f.forecastLine(l.forecast)
 	return l.painter.paint(l.stdout, f.render(s))
 }
 

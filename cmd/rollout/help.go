@@ -6,31 +6,16 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
-
-// topics are what `rollout help` explains beside the commands.
-var topics = map[string]string{
-	"exit-codes": "The program ends with\n\n" + exitCodes,
-	"ids": `Where a command wants an ID it takes
-
-   shop-12       the rollout
-   shop          the application's live rollout, else (show, explain, replay) its latest
-   shop/ring-1   the same, of one ring`,
-	"environment": `   ROLLOUT_STORE                                the store, if not --store
-   ROLLOUT_ACTOR                                who does this, if not --as
-   ROLLOUT_GIT_USERNAME, ROLLOUT_GIT_PASSWORD   for git over HTTPS
-   KUBECONFIG                                   the Fleet manager, if not --kubeconfig
-   NO_COLOR                                     no colours
-   CI                                           "true": no background process takes a rollout over`,
-}
 
 func topicNames() []string { return slices.Sorted(maps.Keys(topics)) }
 
 func (p *program) helpCommand() *cli.Command {
 	return &cli.Command{
-		Name: "help", Category: "Look after", Usage: "Explain a command, or a topic: environment, exit-codes, ids", ArgsUsage: "[COMMAND...]",
+		Name: "help", Category: "Look after", Usage: "Explain a command, or a topic: " + strings.Join(topicNames(), ", "), ArgsUsage: "[COMMAND...]",
 		Description: examples("rollout help create", "rollout help exit-codes"),
 		Action: func(c *cli.Context) error {
 			_, err := fmt.Fprintln(p.stdout, topics[c.Args().First()])

@@ -23,7 +23,7 @@ func resolve(ctx context.Context, db *store.DB, ref string, latest bool) (orches
 	}
 	a, err := db.App(ctx, rings.AppName(app))
 	if err == nil && ring != "" {
-		_, err = a.Ring(rings.RingName(ring))
+		_, err = a.Expand([]rings.RingName{rings.RingName(ring)})
 	}
 	if err != nil {
 		return "", unknownRef(ctx, db, ref, err)

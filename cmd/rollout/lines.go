@@ -35,6 +35,8 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 			return "not halted any more"
 		}
 		return "halted: " + haltWords(*b.Halt)
+	case orchestrator.Barred:
+		return barredWords(rings.Barriers{Locks: b.Locks, Closed: b.Closed}.At(e.At))
 	case orchestrator.ClockJumped:
 		return "the clock jumped: what was timed with it is timed again"
 	case orchestrator.Held:
@@ -51,9 +53,24 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 	return ringEventWords(s, e)
 }
 
+// barredWords say what lets nothing new start from now on.
+func barredWords(b rings.Barriers) string {
+	if b.Empty() {
+		return "no lock stands, and no window is closed"
+	}
+	return strings.Join(b.Words(), "; ")
+}
+
 func createdWord(c orchestrator.Created) string {
-	if c.Kind == orchestrator.KindForward {
+	switch c.Kind {
+	case orchestrator.KindForward:
 		return "created"
+	case orchestrator.KindRelease:
+		return fmt.Sprintf("created from release %d", c.Release)
+	case orchestrator.KindDeploy:
+		return "deploy created"
+	case orchestrator.KindTrain:
+		return fmt.Sprintf("train from %s created", c.Train.Ring)
 	}
 	return fmt.Sprintf("%s of %s created", c.Kind, c.Of)
 }

@@ -65,6 +65,15 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 		return err
 	}
 	l.Halts = viewHalts(halts)
+	barriers, err := p.barriersOfLive(ctx, db, app, page.Rollouts)
+	if err != nil {
+		return err
+	}
+	ahead, err := aheadOf(ctx, db, app)
+	if err != nil {
+		return err
+	}
+	l.Locks, l.Closed, l.Ahead = viewLocks(barriers.locks), barriers.closed, viewAhead(rings.Unlocked(ahead, barriers.locks))
 	if p.flags.output != "text" {
 		return p.print(l, nil)
 	}
@@ -74,10 +83,55 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 	for _, h := range halts {
 		p.say("halted: %s; \"%s\" lifts it", haltWords(h), unhaltCommand(h))
 	}
+	for _, lock := range barriers.locks {
+		p.say("locked: %s: %s; \"%s\" releases it", lock.App, lock.Words(), lock.Release())
+	}
+	for _, c := range l.Closed {
+		p.say("closed: %s: %s", c.App, c.Words)
+	}
+	for _, a := range l.Ahead {
+		p.say("warning: %s", a.words())
+	}
 	for _, v := range l.Items {
 		p.sayNeed(v)
 	}
 	return err
+}
+
+// liveBarriers are locks, and the closed rings of live rollouts.
+type liveBarriers struct {
+	locks  []rings.Lock
+	closed []closureView
+}
+
+func (p *program) barriersOfLive(ctx context.Context, db *store.DB, app rings.AppName, live []store.Summary) (liveBarriers, error) {
+	out := liveBarriers{closed: []closureView{}}
+	var err error
+	if out.locks, err = db.Locks(ctx, app, p.now()); err != nil {
+		return out, err
+	}
+	for _, row := range live {
+		b, err := db.Barriers(ctx, row.App, p.now())
+		if err != nil {
+			return out, err
+		}
+		for _, ring := range row.Rings {
+			out.closed = append(out.closed, viewClosures(row.App, b.At(p.now()).On(ring, "", nil).Closed)...)
+		}
+	}
+	return out, nil
+}
+
+// aheadOf is what runs ahead of its upstream, in the application or in all.
+func aheadOf(ctx context.Context, db *store.DB, app rings.AppName) ([]rings.Ahead, error) {
+	apps, err := db.Apps(ctx)
+	var out []rings.Ahead
+	for _, a := range apps {
+		if app == "" || a.Name == app {
+			out = append(out, a.Ahead()...)
+		}
+	}
+	return out, err
 }
 
 // awaitsOf is what a live rollout waits for a person to do. Its state, which

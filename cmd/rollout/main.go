@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // the zones of windows, also where the host has none
 
 	"golang.org/x/term"
 )

@@ -56,7 +56,8 @@ func TestScript(t *testing.T) {
 			for _, name := range []string{"CI", "KUBECONFIG", "NO_COLOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID"} {
 				e.Setenv(name, "")
 			}
-			return nil
+			return startFleet(e)
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"labels": labelsCommand, "envfile": envfileCommand},
 	})
 }

@@ -88,6 +88,7 @@ func (p *program) table(w io.Writer, header []string, rows [][]string) error {
 		}
 		return nil
 	}
+	header, rows = withoutEmpty(header, rows)
 	cell := lipgloss.NewStyle().PaddingRight(2)
 	t := table.New().Headers(header...).Rows(rows...).Wrap(false).
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderColumn(false).BorderHeader(false).
@@ -98,6 +99,23 @@ func (p *program) table(w io.Writer, header []string, rows [][]string) error {
 		}
 	}
 	return nil
+}
+
+// withoutEmpty leaves the last columns out as long as nothing stands in them.
+func withoutEmpty(header []string, rows [][]string) ([]string, [][]string) {
+	width := 0
+	for _, r := range rows {
+		for i, cell := range r {
+			if cell != "" {
+				width = max(width, i+1)
+			}
+		}
+	}
+	out := make([][]string, len(rows))
+	for i, r := range rows {
+		out[i] = r[:min(len(r), width)]
+	}
+	return header[:min(len(header), width)], out
 }
 
 // pairs prints "name value" lines, the values aligned; empty values are left out.
@@ -134,6 +152,14 @@ func (p *program) when(t time.Time) string {
 		return ago(t, p.now())
 	}
 	return stamp(t)
+}
+
+// whenPtr is when for a time that may not have come.
+func (p *program) whenPtr(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return p.when(*t)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

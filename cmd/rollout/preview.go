@@ -22,8 +22,8 @@ func (p *program) preview(ctx context.Context, m *fleet.Manager, a *rings.Applic
 	if err != nil {
 		return previewView{}, err
 	}
-	l := &prospect{app: a, created: c, clusters: clusters}
-	if l.live, l.halt, err = p.underWay(ctx, a); err != nil {
+	l := &prospect{app: a, created: c, clusters: clusters, now: p.now()}
+	if l.live, l.barriers, err = p.underWay(ctx, a); err != nil {
 		return previewView{}, err
 	}
 	look := previewer{manager: m, pub: p.publisher(m), prospect: l}
@@ -61,12 +61,20 @@ func (p *program) printPreview(v previewView) error {
 // previewLines is the preview in short, for a rollout that begins at once.
 func previewLines(v previewView) []string {
 	var out []string
+	for _, l := range v.Train.lines() {
+		out = append(out, "train: "+l)
+	}
 	for _, r := range v.Rings {
 		if r.Skipped {
 			out = append(out, fmt.Sprintf("%s on %s: %s", v.App, r.Ring, wordsSkipped))
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s on %s, %s:", v.App, r.Ring, clusterCount(len(r.Clusters))))
+		for _, g := range r.Gates {
+			if g.Over {
+				out = append(out, "  warning: "+g.Words)
+			}
+		}
 		for _, s := range r.Steps {
 			out = append(out, fmt.Sprintf("  %s  %s  %s  %s", s.place(), s.Service, s.change(), s.Words))
 			for _, words := range append(s.absences(), s.warnings()...) {

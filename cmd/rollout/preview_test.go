@@ -201,7 +201,7 @@ func TestPreview(t *testing.T) {
 	} {
 		goldenPreview(t, file, got+"\n")
 	}
-	if strings.Contains(string(data), ": null") {
+	if strings.Count(string(data), ": null") != 1 { // of what is no train
 		t.Error("scripts are to find lists, also empty ones, where lists are")
 	}
 }
@@ -388,6 +388,7 @@ func TestPreview_gates(t *testing.T) {
 		}
 		l.survey(t)
 	}
+	direct := orchestrator.Request{Rings: second.Rings, Deploy: rings.Plan{"db": {Version: "v2"}, "web": {Version: "v9"}}, Options: orchestrator.Options{Reason: "an outage"}}
 	tests := []struct {
 		name    string
 		request orchestrator.Request
@@ -395,16 +396,33 @@ func TestPreview_gates(t *testing.T) {
 		make    func(*testing.T, *prospect)
 		want    gateView
 	}{
-		{"verified", second, verified, func(t *testing.T, l *prospect) { says(t, l, "v2") }, gateView{"upstream", whenBefore, "ring-1 verified by shop-3, shop-4", false}},
+		{"verified", second, verified, func(t *testing.T, l *prospect) { says(t, l, "v2") }, gateView{"upstream", whenBefore, "ring-1 verified by shop-3, shop-4", false, false}},
 		{"verified, and changed since", second, verified, func(t *testing.T, l *prospect) { says(t, l, "v9") },
-			gateView{"upstream", whenBefore, "ring-1 was verified by shop-3, shop-4, but says something else now: v9 for db; v9 for api", true}},
+			gateView{"upstream", whenBefore, "ring-1 was verified by shop-3, shop-4, but says something else now: v9 for db; v9 for api", true, false}},
 		{"overridden", override, func(*rings.Application) {}, func(*testing.T, *prospect) {},
-			gateView{"upstream", whenBefore, "ring-1 was not verified at this version of db, api, web: overridden: an outage", false}},
+			gateView{"upstream", whenBefore, "ring-1 was not verified at this version of db, api, web: overridden: an outage", false, true}},
+		{"deployed directly", direct, verified, func(*testing.T, *prospect) {},
+			gateView{"upstream", whenBefore, "ring-1 was not verified at this version of web: deployed directly: an outage", false, true}},
 		{"in the rollout", orchestrator.Request{Rings: []rings.RingName{"ring-1", "ring-2"}}, func(*rings.Application) {}, func(*testing.T, *prospect) {},
-			gateView{"upstream", whenBefore, "ring-1 done in this rollout", true}},
+			gateView{"upstream", whenBefore, "ring-1 done in this rollout", true, false}},
 		{"halted", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
-			l.halt = &rings.Halt{App: "shop", By: "eve@example.com", Reason: "not today", At: started}
-		}, gateView{"halt", whenBefore, `halted: application "shop" by eve@example.com since 2026-11-20T12:00:00Z, until it is lifted: not today`, true}},
+			l.barriers.Halt = &rings.Halt{App: "shop", By: "eve@example.com", Reason: "not today", At: started}
+		}, gateView{"halt", whenBefore, `halted: application "shop" by eve@example.com since 2026-11-20T12:00:00Z, until it is lifted: not today`, true, false}},
+		{"locked", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
+			l.barriers.Locks = []rings.Lock{{App: "shop", Service: "db", Holder: "eve", By: "eve", Reason: "not today", At: started}, {App: "shop", Ring: "ring-9"}}
+		}, gateView{"lock", whenBefore, "service db is locked by eve since 2026-11-20T12:00:00Z, until it is released: not today", true, false}},
+		{"locked, and gone over", orchestrator.Request{Rings: []rings.RingName{"ring-1"}, Options: orchestrator.Options{GoOver: true, Reason: "an outage"}}, func(*rings.Application) {},
+			func(t *testing.T, l *prospect) {
+				l.barriers.Locks = []rings.Lock{{App: "shop", Holder: "eve", By: "eve", Reason: "not today", At: started}}
+			}, gateView{"lock", whenBefore, "application shop is locked by eve since 2026-11-20T12:00:00Z, until it is released: not today: gone over: an outage", false, false}},
+		{"closed", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
+			l.now = started
+			l.barriers.Closed = []rings.Closure{{Ring: "ring-1", Words: "closed by x", Until: started.Add(time.Hour), Opens: started.Add(2 * time.Hour)}}
+		}, gateView{"window", whenBefore, "ring-1 is closed by x; opens at 2026-11-20T14:00:00Z", true, false}},
+		{"closed later", orchestrator.Request{Rings: []rings.RingName{"ring-1"}}, func(*rings.Application) {}, func(t *testing.T, l *prospect) {
+			l.now = started
+			l.barriers.Closed = []rings.Closure{{Ring: "ring-1", Words: "closed by x", From: started.Add(time.Hour)}}
+		}, gateView{"window", whenBefore, "closes at 2026-11-20T13:00:00Z: ring-1 is closed by x; no opening is in sight", false, false}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,11 +12,15 @@ import (
 // gates are what the ring demands, in the order in which it is asked.
 func (l *prospect) gates(ring orchestrator.NewRing) []gateView {
 	var out []gateView
-	if l.halt != nil && l.begins(ring.Name) {
-		out = append(out, gateView{"halt", whenBefore, "halted: " + haltWords(*l.halt), true})
+	if l.barriers.Halt != nil && l.begins(ring.Name) {
+		out = append(out, gateView{"halt", whenBefore, "halted: " + haltWords(*l.barriers.Halt), true, false})
 	}
+	out = append(out, l.barrierGates(ring.Name)...)
 	if ring.Upstream != "" {
 		out = append(out, l.upstreamGate(ring))
+	}
+	if l.created.Options.Direct {
+		out = append(out, l.passedBy(ring)...)
 	}
 	p := ring.Policy
 	if p.ApproveBefore {
@@ -24,21 +28,50 @@ func (l *prospect) gates(ring orchestrator.NewRing) []gateView {
 	}
 	out = append(out, failureGate(p))
 	if p.OnOffline != rings.OfflineFail {
-		out = append(out, gateView{"offline", whenDuring, offlineGateWords(p), p.OnOffline == rings.OfflineWait})
+		out = append(out, gateView{"offline", whenDuring, offlineGateWords(p), p.OnOffline == rings.OfflineWait, false})
 	}
 	if p.OnJoin == rings.JoinLater {
-		out = append(out, gateView{"joins", whenDuring, "a cluster that joins does not count", false})
+		out = append(out, gateView{"joins", whenDuring, "a cluster that joins does not count", false, false})
 	}
 	if p.Soak > 0 {
-		out = append(out, gateView{"soak", whenAfter, "soak " + orchestrator.Duration(p.Soak), true})
+		out = append(out, gateView{"soak", whenAfter, "soak " + orchestrator.Duration(p.Soak), true, false})
 	}
 	for _, c := range p.Checks {
-		out = append(out, gateView{"check", whenAfter, "check " + c.Name, true})
+		out = append(out, gateView{"check", whenAfter, "check " + c.Name, true, false})
 	}
 	if p.ApproveAfter {
 		out = append(out, approvalGate(p, whenAfter))
 	}
 	return out
+}
+
+// barrierGates are the locks on the ring and its services, and the windows that
+// close it now, or will next.
+func (l *prospect) barrierGates(ring rings.RingName) []gateView {
+	var out []gateView
+	held := l.barriers
+	held.Locks = slices.DeleteFunc(slices.Clone(held.Locks), func(lock rings.Lock) bool {
+		return !slices.ContainsFunc(l.planned(ring), func(n orchestrator.NewStep) bool { return lock.Covers(ring, n.Target.Service, l.on(ring)) })
+	})
+	for _, lock := range held.Locks {
+		out = append(out, l.goneOver(gateView{"lock", whenBefore, lock.Words(), true, false}))
+	}
+	for _, c := range held.On(ring, "", nil).Closed {
+		if c.Stands(l.now) {
+			out = append(out, l.goneOver(gateView{"window", whenBefore, c.Told(), true, false}))
+			continue
+		}
+		out = append(out, gateView{"window", whenBefore, fmt.Sprintf("closes at %s: %s", stamp(c.From), c.Told()), false, false})
+	}
+	return out
+}
+
+// goneOver is the gate as a person passes it.
+func (l *prospect) goneOver(g gateView) gateView {
+	if l.created.Options.GoOver {
+		g.Words, g.Holds = fmt.Sprintf("%s: gone over: %s", g.Words, l.created.Options.Reason), false
+	}
+	return g
 }
 
 // begins reports whether the ring is the first one with clusters.
@@ -56,7 +89,7 @@ func approvalGate(p rings.Policy, when string) gateView {
 	if p.ApprovalExpires > 0 {
 		words += fmt.Sprintf(" (expires after %s)", orchestrator.Duration(p.ApprovalExpires))
 	}
-	return gateView{"approval", when, words, true}
+	return gateView{"approval", when, words, true, false}
 }
 
 // onFailureWords say what follows when a ring fails.
@@ -70,7 +103,7 @@ func failureGate(p rings.Policy) gateView {
 	if p.MaxFailed != (rings.Amount{}) {
 		budget = fmt.Sprintf("at most %s of the clusters may fail", p.MaxFailed)
 	}
-	return gateView{"failure", whenDuring, budget + ", else " + onFailureWords[p.OnFailure], false}
+	return gateView{"failure", whenDuring, budget + ", else " + onFailureWords[p.OnFailure], false, false}
 }
 
 func offlineGateWords(p rings.Policy) string {
@@ -90,7 +123,7 @@ func (l *prospect) upstreamGate(ring orchestrator.NewRing) gateView {
 	by, missing := l.verifiedBy(ring)
 	switch changed := l.changedSince(ring); {
 	case l.created.Options.Override && len(missing) > 0:
-		g.Words = fmt.Sprintf("%s was not verified at this version of %s: overridden: %s", ring.Upstream, join(missing), l.created.Options.Reason)
+		g.Words, g.Over = fmt.Sprintf("%s was not verified at this version of %s: overridden: %s", ring.Upstream, join(missing), l.created.Options.Reason), true
 	case len(missing) > 0:
 		g.Words, g.Holds = fmt.Sprintf("%s was not verified at this version of %s", ring.Upstream, join(missing)), true
 	case len(changed) > 0 && !l.created.Options.Override:
@@ -99,6 +132,27 @@ func (l *prospect) upstreamGate(ring orchestrator.NewRing) gateView {
 		g.Words = fmt.Sprintf("%s verified by %s", ring.Upstream, strings.Join(by, ", "))
 	}
 	return g
+}
+
+// passedBy is the gate of the ring before one that is deployed to directly, if
+// it would be shut.
+func (l *prospect) passedBy(ring orchestrator.NewRing) []gateView {
+	var empty []rings.RingName
+	for _, name := range l.app.RingNames() {
+		if len(l.on(name)) == 0 {
+			empty = append(empty, name)
+		}
+	}
+	ring.Upstream = orchestrator.Upstream(l.app, ring.Name, empty)
+	_, missing := l.verifiedBy(ring)
+	if ring.Upstream == "" || len(missing) == 0 {
+		return nil
+	}
+	why := "deployed directly: " + cmpHint(l.created.Options.Reason, "the rollout that is retried was")
+	if taken := l.created.Train; taken != nil {
+		why = fmt.Sprintf("taken as %s had verified it at %s", taken.Ring, stamp(taken.At))
+	}
+	return []gateView{{Gate: "upstream", When: whenBefore, Over: true, Words: fmt.Sprintf("%s was not verified at this version of %s: %s", ring.Upstream, join(missing), why)}}
 }
 
 // verifiedBy are the rollouts that verified the ring's upstream at the versions

@@ -28,6 +28,7 @@ func (v previewView) lines(s style) []string {
 	for _, r := range v.Rings {
 		out = append(append(out, r.lines(v.App, s)...), "")
 	}
+	out = append(out, section("train:", v.Train.lines(), func(l string) string { return l })...)
 	out = append(out, section("untouched:", v.Untouched, untouchedView.words)...)
 	out = append(out, section("also under way:", v.Others, otherView.words)...)
 	return append(out, v.diffs(s)...)
@@ -91,7 +92,7 @@ func (r previewRingView) gateLine(when string, s style) []string {
 			continue
 		}
 		w := g.Words
-		if g.Holds {
+		if g.Holds || g.Over {
 			w = s.warn(w)
 		}
 		words = append(words, w)

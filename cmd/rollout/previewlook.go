@@ -130,6 +130,9 @@ func (p previewer) look(ctx context.Context, l *serviceLook) (err error) {
 	if l.file, err = readManifest(ctx, p.pub, l.service); err != nil {
 		return err
 	}
+	if err := checkFolders(l.service, p.versionsOf(l.target.Service), existsIn(ctx, p.pub, l.service)); err != nil {
+		return err
+	}
 	if l.reach, err = p.manager.Reach(ctx, p.created.Scope, l.target); err != nil {
 		return err
 	}
@@ -160,6 +163,17 @@ func (p previewer) look(ctx context.Context, l *serviceLook) (err error) {
 	return err
 }
 
+// versionsOf are what the rollout would write for a service.
+func (p previewer) versionsOf(service rings.ServiceName) []rings.Version {
+	var out []rings.Version
+	for _, n := range p.created.Steps {
+		if n.Target.Service == service && !n.Observed && !slices.Contains(out, n.To) {
+			out = append(out, n.To)
+		}
+	}
+	return out
+}
+
 // filesAt is the service's file at the commits, as far as that is at hand: the
 // tip's was read already.
 func (p previewer) filesAt(ctx context.Context, l *serviceLook, commits []string) (map[string]*fleetyaml.File, error) {
@@ -183,12 +197,12 @@ func (p previewer) bundle(ctx context.Context, l *serviceLook) (string, error) {
 }
 
 // underWay is what moves already: live rollouts of other applications on the
-// same Fleet, and the halt that stands for this one, or nil.
-func (p *program) underWay(ctx context.Context, a *rings.Application) ([]liveRollout, *rings.Halt, error) {
+// same Fleet, and what lets nothing new start of this one.
+func (p *program) underWay(ctx context.Context, a *rings.Application) ([]liveRollout, rings.Barriers, error) {
 	var live []liveRollout
-	var halt *rings.Halt
+	var barriers rings.Barriers
 	err := p.inStore(ctx, func(ctx context.Context, db *store.DB) (err error) {
-		if halt, err = db.Halted(ctx, a.Name, p.now()); err != nil {
+		if barriers, err = db.Barriers(ctx, a.Name, p.now()); err != nil {
 			return err
 		}
 		page, err := db.Rollouts(ctx, store.Filter{Live: true})
@@ -209,5 +223,5 @@ func (p *program) underWay(ctx context.Context, a *rings.Application) ([]liveRol
 		}
 		return nil
 	})
-	return live, halt, err
+	return live, barriers, err
 }

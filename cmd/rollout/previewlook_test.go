@@ -142,84 +142,115 @@ func (s *gitSite) commit(text string, folders ...string) string {
 
 func (s *gitSite) tip() string { return s.run(s.bare, "rev-parse", "main") }
 
-// A dry run reads every repository and Fleet itself, and writes nothing.
-func TestDryRun(t *testing.T) {
+// shopWorld is a Fleet with the application shop on three rings, whose services
+// lie in two repositories, and a store that knows it.
+type shopWorld struct {
+	*reader
+	db, site         *gitSite
+	before, now, web string // commits: db's last but one and last, site's only one
+	store            string
+	home             string
+	out, complaints  bytes.Buffer
+}
+
+func newShopWorld(t *testing.T) *shopWorld {
+	t.Helper()
 	folder := t.TempDir()
-	r := newReader(t, folder)
-	db, site := newGitSite(t, filepath.Join(folder, "db.git")), newGitSite(t, filepath.Join(folder, "site.git"))
-	before := db.commit(strings.ReplaceAll(shopFile(2, ""), "tag: v1", "tag: v0"), "deploy")
-	now := db.commit(shopFile(5, ""), "deploy")
-	web := site.commit(shopFile(0, ""), "web", "docs")
-	r.objects["/api/v1/namespaces/kube-system"] = map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": "kube-system", "uid": "5f2c"}}
-	r.objects["/api/v1/namespaces/fleet-default"] = map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": "fleet-default", "uid": "1"}}
+	w := &shopWorld{reader: newReader(t, folder), db: newGitSite(t, filepath.Join(folder, "db.git")), site: newGitSite(t, filepath.Join(folder, "site.git")), home: t.TempDir()}
+	w.before = w.db.commit(strings.ReplaceAll(shopFile(2, ""), "tag: v1", "tag: v0"), "deploy")
+	w.now = w.db.commit(shopFile(5, ""), "deploy")
+	w.web = w.site.commit(shopFile(0, ""), "web", "docs")
+	w.objects["/api/v1/namespaces/kube-system"] = map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": "kube-system", "uid": "5f2c"}}
+	w.objects["/api/v1/namespaces/fleet-default"] = map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": "fleet-default", "uid": "1"}}
 	for i, name := range []string{"c1", "c2", "c3", "c4"} {
-		r.lists["clusters"] = append(r.lists["clusters"], map[string]any{"metadata": map[string]any{"name": name, "namespace": "fleet-default",
+		w.lists["clusters"] = append(w.lists["clusters"], map[string]any{"metadata": map[string]any{"name": name, "namespace": "fleet-default",
 			"labels": map[string]any{"app": "shop", "ring": []string{"ring-1", "ring-1", "ring-2", "ring-3"}[i]}}, "status": map[string]any{"namespace": "cluster-" + name}})
 	}
-	r.deploy("shop-db", r.URL+"/db.git", "deploy")
-	r.deploy("shop-site", r.URL+"/site.git", "web", "docs")
-	r.runs("shop-db-deploy", "shop-db", "c1", now, 5)
-	r.runs("shop-db-deploy", "shop-db", "c2", before, 2)
-	r.runs("shop-db-deploy", "shop-db", "c3", now, 6)
-	r.runs("shop-site-web", "shop-site", "c1", web, 0)
+	w.deploy("shop-db", w.URL+"/db.git", "deploy")
+	w.deploy("shop-site", w.URL+"/site.git", "web", "docs")
+	w.runs("shop-db-deploy", "shop-db", "c1", w.now, 5)
+	w.runs("shop-db-deploy", "shop-db", "c2", w.before, 2)
+	w.runs("shop-db-deploy", "shop-db", "c3", w.now, 6)
+	w.runs("shop-site-web", "shop-site", "c1", w.web, 0)
+	w.keep(t)
+	return w
+}
 
+// keep makes the store and the kubeconfig.
+func (w *shopWorld) keep(t *testing.T) {
+	t.Helper()
 	a := shopApp()
 	a.Rings = []rings.Ring{{Name: "ring-1"}, {Name: "ring-2"}, {Name: "ring-3"}}
 	a.Services, a.Plan = nil, rings.Plan{"db": {Version: "v2"}, "web": {Version: "v2"}, "docs": {Version: "v2"}}
 	for _, s := range [][3]string{{"db", "db", "deploy"}, {"web", "site", "web"}, {"docs", "site", "docs"}} {
-		a.Services = append(a.Services, rings.Service{Name: rings.ServiceName(s[0]), Repo: r.URL + "/" + s[1] + ".git", Branch: "main", Path: s[2], GitRepo: "shop-" + s[1], Fields: []string{rings.DefaultField}})
+		a.Services = append(a.Services, rings.Service{Name: rings.ServiceName(s[0]), Repo: w.URL + "/" + s[1] + ".git", Branch: "main", Path: s[2], GitRepo: "shop-" + s[1], Fields: []string{rings.DefaultField}})
 	}
-	home := t.TempDir()
-	file := filepath.Join(home, "rollout.db")
-	kept, err := store.Open(t.Context(), file, store.Options{NoSync: true})
+	w.store = filepath.Join(w.home, "rollout.db")
+	kept, err := store.Open(t.Context(), w.store, store.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := kept.CreateApp(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig := filepath.Join(home, "kubeconfig")
-	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: x, contexts: [{name: x, context: {cluster: x, user: x}}], clusters: [{name: x, cluster: {server: %q}}], users: [{name: x, user: {token: x}}]}`, r.URL)
-	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: x, contexts: [{name: x, context: {cluster: x, user: x}}], clusters: [{name: x, cluster: {server: %q}}], users: [{name: x, user: {token: x}}]}`, w.URL)
+	if err := os.WriteFile(filepath.Join(w.home, "kubeconfig"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	stored, err := os.ReadFile(file)
+}
+
+// rollout runs the program in this world, and returns its exit code. What it
+// said stays until the next time.
+func (w *shopWorld) rollout(t *testing.T, args ...string) int {
+	t.Helper()
+	w.out.Reset()
+	w.complaints.Reset()
+	env := testProgram().environment
+	env.stdout, env.stderr = &w.out, &w.complaints
+	env.getenv = func(name string) string {
+		return map[string]string{"HOME": w.home, "XDG_CACHE_HOME": filepath.Join(w.home, "cache"), "ROLLOUT_ACTOR": "ann@example.com"}[name]
+	}
+	return run(t.Context(), append(args, "--store", w.store, "--kubeconfig", filepath.Join(w.home, "kubeconfig")), env)
+}
+
+// unchanged wants nothing written to Fleet or git.
+func (w *shopWorld) unchanged(t *testing.T) {
+	t.Helper()
+	if len(w.refused) > 0 || slices.ContainsFunc(w.asked, func(q string) bool { return strings.HasPrefix(q, "git-receive-pack") }) {
+		t.Errorf("it wrote: %q, %q", w.refused, w.asked)
+	}
+	if w.db.tip() != w.now || w.site.tip() != w.web {
+		t.Error("it pushed")
+	}
+}
+
+// A dry run reads every repository and Fleet itself, and writes nothing.
+func TestDryRun(t *testing.T) {
+	w := newShopWorld(t)
+	stored, err := os.ReadFile(w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	var out, complaints bytes.Buffer
-	env := testProgram().environment
-	env.stdout, env.stderr = &out, &complaints
-	env.getenv = func(name string) string {
-		return map[string]string{"HOME": home, "XDG_CACHE_HOME": filepath.Join(home, "cache"), "ROLLOUT_ACTOR": "ann@example.com"}[name]
-	}
-	if code := run(t.Context(), []string{"create", "shop", "ring-1", "ring-2", "--dry-run", "-o", "json", "--store", file, "--kubeconfig", kubeconfig}, env); code != exitDone {
-		t.Fatalf("exit %d: %s", code, complaints.String())
+	if code := w.rollout(t, "create", "shop", "ring-1", "ring-2", "--dry-run", "-o", "json"); code != exitDone {
+		t.Fatalf("exit %d: %s", code, w.complaints.String())
 	}
 	var v previewView
-	if err := json.Unmarshal(out.Bytes(), &v); err != nil {
+	if err := json.Unmarshal(w.out.Bytes(), &v); err != nil {
 		t.Fatal(err)
 	}
 	checkDryRun(t, v)
-
-	if len(r.refused) > 0 || slices.ContainsFunc(r.asked, func(q string) bool { return strings.Contains(q, "receive-pack") }) {
-		t.Errorf("it wrote: %q, %q", r.refused, r.asked)
-	}
-	if db.tip() != now || site.tip() != web {
-		t.Error("it pushed")
-	}
-	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(stored, after) {
+	w.unchanged(t)
+	if after, err := os.ReadFile(w.store); err != nil || !bytes.Equal(stored, after) {
 		t.Errorf("the store is not as it was: %v", err)
 	}
 	looks := 0
-	for _, q := range r.asked {
+	for _, q := range w.asked {
 		if strings.HasPrefix(q, "refs ") {
 			looks++
 		}
 	}
 	if want := 7; looks > want { // two repositories on two rings, and three files
-		t.Errorf("%d looks at repositories, want %d at most: %q", looks, want, r.asked)
+		t.Errorf("%d looks at repositories, want %d at most: %q", looks, want, w.asked)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rollout/fleet"
 	"rollout/fleet/fleetyaml"
@@ -23,7 +24,8 @@ type prospect struct {
 	services map[rings.ServiceName]*serviceLook
 	surveys  map[orchestrator.Ref]*surveyLook // of the steps on rings with clusters
 	live     []liveRollout                    // of other applications
-	halt     *rings.Halt                      // that stands for the application
+	barriers rings.Barriers                   // of the application
+	now      time.Time
 }
 
 // serviceLook is what was seen of a service.
@@ -79,7 +81,7 @@ func (l *prospect) involved() []rings.ClusterName {
 
 // view is what the rollout is going to do, or all that stands in its way.
 func (l *prospect) view() (previewView, error) {
-	v := previewView{App: l.app.Name, Rings: []previewRingView{}}
+	v := previewView{App: l.app.Name, Rings: []previewRingView{}, Train: viewTaken(l.created.Train)}
 	var faults []error
 	edits := edits{}
 	for _, ring := range l.created.Rings {

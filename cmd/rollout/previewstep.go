@@ -48,6 +48,10 @@ func (s *stepLook) words() string {
 	return "on " + clusterCount(len(s.survey.Expected))
 }
 
+// wordModified is what begins the words about a deployment that somebody changed
+// on the cluster.
+const wordModified = "modified"
+
 // isLive reports whether every cluster acknowledged what the file says, and is
 // healthy.
 func (s *stepLook) isLive() bool {
@@ -83,7 +87,7 @@ func unwell(d fleet.Deployment) string {
 	case !d.Ready:
 		return say("not ready", d.Words)
 	case !d.NonModified:
-		return say("modified", d.Words)
+		return say(wordModified, d.Words)
 	}
 	return ""
 }
@@ -198,21 +202,33 @@ func (s *stepLook) stray() error {
 
 // foreign refuses a version that was not recorded here.
 func (s *stepLook) foreign() error {
-	n, survey := s.step, s.survey
-	if s.created.Options.Override || n.Known.Version == "" && n.Known.Attempted == "" {
+	if s.created.Options.Override {
+		return nil
+	}
+	for _, v := range foreignVersions(s.step, s.survey) {
+		if v != s.step.To {
+			return &commandError{exit: exitConflict, code: string(orchestrator.CodeManual),
+				what: fmt.Sprintf("service %q: %s", s.step.Target.Service, foreignWords(s.step, s.survey, v)),
+				hint: fmt.Sprintf("\"rollout service adopt %s %s\" records it as known; --override --reason WORDS goes over it", s.app.Name, s.step.Target.Service)}
+		}
+	}
+	return nil
+}
+
+// foreignVersions are those that the branch gives the ring and that nothing
+// recorded here explains; none when nothing is recorded.
+func foreignVersions(n orchestrator.NewStep, survey orchestrator.Survey) []rings.Version {
+	if n.Known.Version == "" && n.Known.Attempted == "" {
 		return nil
 	}
 	present := survey.Versions
 	if survey.Version != "" {
 		present = []rings.Version{survey.Version}
 	}
-	for _, v := range present {
-		if v != n.To && !n.Known.Wrote(v) {
-			return &commandError{exit: exitConflict, code: string(orchestrator.CodeManual),
-				what: fmt.Sprintf("service %q: its fleet.yaml says %s for %s, last recorded here is %s: commit %s by %s on %s", n.Target.Service, v, n.Ring,
-					cmpHint(string(n.Known.Version), string(n.Known.Attempted)), short(survey.Commit), cmpHint(survey.Author, "unknown"), stamp(survey.At)),
-				hint: fmt.Sprintf("\"rollout service adopt %s %s\" records it as known; --override --reason WORDS goes over it", s.app.Name, n.Target.Service)}
-		}
-	}
-	return nil
+	return slices.DeleteFunc(slices.Clone(present), n.Known.Wrote)
+}
+
+func foreignWords(n orchestrator.NewStep, survey orchestrator.Survey, v rings.Version) string {
+	return fmt.Sprintf("its fleet.yaml says %s for %s, last recorded here is %s: commit %s by %s on %s", v, n.Ring,
+		cmpHint(string(n.Known.Version), string(n.Known.Attempted)), short(survey.Commit), cmpHint(survey.Author, "unknown"), stamp(survey.At))
 }

@@ -15,6 +15,7 @@ type previewView struct {
 	Rings     []previewRingView `json:"rings"` // in the order they go
 	Untouched []untouchedView   `json:"untouched"`
 	Others    []otherView       `json:"others"`
+	Train     *takenView        `json:"train"` // of a train
 }
 
 // previewRingView is a ring of the rollout.
@@ -28,12 +29,14 @@ type previewRingView struct {
 
 // gateView is something that a ring demands of the rollout.
 type gateView struct {
-	Gate  string `json:"gate"` // halt, upstream, approval, offline, joins, soak, check or failure
+	Gate  string `json:"gate"` // halt, lock, window, upstream, approval, offline, joins, soak, check or failure
 	When  string `json:"when"` // before, during or after
 	Words string `json:"words"`
 	// Holds: the rollout is going to wait for it, or to fail at it, as things
 	// are now.
 	Holds bool `json:"holds"`
+	// Over: a person goes over it, with a reason.
+	Over bool `json:"over"`
 }
 
 // Times at which a gate counts.

@@ -59,11 +59,12 @@ func (p *program) app() *cli.App {
 		Flags:          p.globalFlags(),
 		Action:         func(c *cli.Context) error { return p.runOverview(c.Context) },
 		Commands: []*cli.Command{
-			p.appCommand(), p.ringCommand(), p.clusterCommand(), p.serviceCommand(), p.planCommand(),
-			p.rehearseCommand(), p.createCommand(), p.retryCommand(), p.rollbackCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
-			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(),
-			p.historyCommand(), p.replayCommand(), p.runCommand(),
-			p.storeCommand(), p.versionCommand(), p.helpCommand(),
+			p.appCommand(), p.ringCommand(), p.clusterCommand(), p.serviceCommand(), p.windowCommand(), p.planCommand(), p.releaseCommand(),
+			p.importCommand(), p.applyCommand(), p.exportCommand(), p.schemaCommand(),
+			p.rehearseCommand(), p.createCommand(), p.deployCommand(), p.trainCommand(), p.retryCommand(), p.rollbackCommand(), p.listCommand(), p.showCommand(), p.watchCommand(), p.explainCommand(),
+			p.pauseCommand(), p.resumeCommand(), p.approveCommand(), p.skipCommand(), p.cancelCommand(), p.haltCommand(), p.unhaltCommand(), p.lockCommand(), p.unlockCommand(), p.locksCommand(),
+			p.whereCommand(), p.findCommand(), p.historyCommand(), p.logCommand(), p.replayCommand(), p.runCommand(),
+			p.doctorCommand(), p.storeCommand(), p.completionCommand(), p.completeCommand(), p.referenceCommand(), p.versionCommand(), p.helpCommand(),
 		},
 	}
 	walk(app.Commands, func(c *cli.Command) { c.HideHelpCommand = true })
@@ -77,7 +78,7 @@ func (p *program) globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how to reach the Fleet manager", DefaultText: "as kubectl finds it", Destination: &f.kubeconfig},
 		&cli.StringFlag{Name: "context", Usage: "`NAME` of the context of the kubeconfig", Destination: &f.context},
 		&cli.StringFlag{Name: "namespace", Usage: "`NAME` of the Fleet workspace", DefaultText: "the application's, or fleet-default", Destination: &f.namespace},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of the result: text, json or yaml; jsonl where a rollout is followed", Value: "text", Destination: &f.output},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of the result: text, json or yaml; jsonl where a rollout is followed, csv of where, find and history", Value: "text", Destination: &f.output},
 		&cli.BoolFlag{Name: "yes", Usage: "Answer every question with yes", DisableDefaultText: true, Destination: &f.yes},
 		&cli.StringFlag{Name: "as", Usage: "`NAME` of whoever does this, for the record (ROLLOUT_ACTOR)", DefaultText: "from the CI or git", Destination: &f.as},
 		&cli.StringFlag{Name: "link", Usage: "`URL` of the run that does this, for the record", DefaultText: "from the CI", Destination: &f.link},

@@ -11,8 +11,8 @@ import (
 // fence, where nothing else begins so.
 var codeLine = regexp.MustCompile(`(?m)^ *((?:rollout|make) .+)$`)
 
-// comment is what follows a command on its line.
-var comment = regexp.MustCompile(`( {2,}| +#).*$`)
+// comment is what follows a command on its line, where its output goes included.
+var comment = regexp.MustCompile(`( {2,}| +#| > ).*$`)
 
 func readmeCommands(t *testing.T) []string {
 	t.Helper()

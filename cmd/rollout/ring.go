@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ func (p *program) ringCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ring", Category: "Describe", Usage: "Describe the rings of an application",
 		Description: "A ring is a group of clusters that is rolled out together; rings have an order.\n\n" + examples("rollout ring create shop ring-1"),
-		Subcommands: []*cli.Command{p.ringCreateCommand(), p.ringListCommand(), p.ringShowCommand(), p.ringUpdateCommand(), p.ringDeleteCommand()},
+		Subcommands: []*cli.Command{p.ringCreateCommand(), p.ringListCommand(), p.ringShowCommand(), p.ringUpdateCommand(), p.ringDeleteCommand(), p.ringGroupCommand()},
 	}
 }
 
@@ -53,18 +54,23 @@ func (p *program) ringCreateCommand() *cli.Command {
 
 func (p *program) runRingCreate(ctx context.Context, o ringOptions) error {
 	return p.changeRing(ctx, o, "created", func(a *rings.Application) error {
-		if _, err := a.Ring(o.ring); err == nil {
-			return fmt.Errorf("ring %q of application %q: %w", o.ring, a.Name, rings.ErrExists)
-		}
 		ring := rings.Ring{Name: o.ring}
 		if err := o.policy.apply(a.Name, &ring); err != nil {
 			return err
 		}
-		if err := ring.Validate(); err != nil {
-			return err
-		}
-		return insertRing(a, ring, o.after)
+		return addRing(a, ring, o.after)
 	})
+}
+
+// addRing adds a new ring after the named one, or at the end.
+func addRing(a *rings.Application, ring rings.Ring, after rings.RingName) error {
+	if _, err := a.Ring(ring.Name); err == nil {
+		return fmt.Errorf("ring %q of application %q: %w", ring.Name, a.Name, rings.ErrExists)
+	}
+	if err := ring.Validate(); err != nil {
+		return err
+	}
+	return insertRing(a, ring, after)
 }
 
 // insertRing puts the ring after the named one, or at the end.
@@ -182,7 +188,7 @@ func ringPairs(v ringView) []string {
 	for _, c := range v.policy.Checks {
 		out = append(out, "check "+c.Name, checkSpec(c))
 	}
-	return append(out, "clusters", join(v.Clusters))
+	return append(out, "groups", join(v.Groups), "clusters", join(v.Clusters))
 }
 
 func (p *program) ringUpdateCommand() *cli.Command {
@@ -214,51 +220,76 @@ func updateRing(a *rings.Application, o ringOptions) error {
 	if err := r.Validate(); err != nil || o.after == "" {
 		return err
 	}
-	if o.after == o.ring {
-		return &usageError{what: fmt.Sprintf("ring %q cannot go after itself", o.ring)}
+	return moveRing(a, o.ring, o.after)
+}
+
+// moveRing puts the ring after the named one.
+func moveRing(a *rings.Application, name, after rings.RingName) error {
+	if after == name {
+		return &usageError{what: fmt.Sprintf("ring %q cannot go after itself", name)}
+	}
+	r, err := a.Ring(name)
+	if err != nil {
+		return err
 	}
 	ring := *r
-	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == o.ring })
-	return insertRing(a, ring, o.after)
+	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == name })
+	return insertRing(a, ring, after)
 }
 
 func (p *program) ringDeleteCommand() *cli.Command {
 	return &cli.Command{
-		Name: "delete", Usage: "Forget a ring", ArgsUsage: "APP RING",
-		Description: "Only what rollout knows of it is forgotten: labels, files and what runs stay. Refused while clusters are\n" +
-			"recorded on it, or a rollout is live there.\n\n" + examples("rollout ring delete shop ring-2"),
-		Action: func(c *cli.Context) error { return p.runRingDelete(c.Context, ringOptionsOf(c)) },
+		Name: "delete", Usage: "Forget a ring", ArgsUsage: "APP RING", Flags: []cli.Flag{reasonFlag()},
+		Description: "Only what rollout knows of it is forgotten: its policy, and which versions are there; files and what runs stay. It\n" +
+			"asks. Refused while clusters are on it, recorded here or by their labels in Fleet, or a rollout is live there.\n\n" +
+			examples("rollout ring delete shop ring-2"),
+		Action: func(c *cli.Context) error { return p.runRingDelete(c.Context, ringOptionsOf(c), c.String("reason")) },
 	}
 }
 
-func (p *program) runRingDelete(ctx context.Context, o ringOptions) error {
-	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		v, err := loadRing(ctx, db, o.app, o.ring)
-		if err != nil {
-			return err
-		}
-		if err := notWhileLive(ctx, db, o.app, o.ring); err != nil {
-			return err
-		}
-		if len(v.Clusters) > 0 {
-			return &commandError{exit: exitConflict, code: "in-use", err: rings.ErrInUse,
-				what: fmt.Sprintf("ring %q of application %q: still needed by the clusters %s", o.ring, o.app, join(v.Clusters)),
-				hint: fmt.Sprintf("move them with \"rollout cluster set-ring CLUSTER RING --app %s\", or forget them with \"rollout cluster remove CLUSTER --app %s\"", o.app, o.app)}
-		}
-		if err := db.UpdateApp(ctx, o.app, func(a *rings.Application) error { return forgetRing(a, o.ring) }); err != nil {
-			return err
-		}
-		return p.done(v, "ring %q of application %q is forgotten; labels, files and what runs stay as they are", o.ring, o.app)
-	})
-}
-
-func forgetRing(a *rings.Application, name rings.RingName) error {
-	if _, err := a.Ring(name); err != nil {
+func (p *program) runRingDelete(ctx context.Context, o ringOptions, reason string) error {
+	db, err := p.open(ctx)
+	if err != nil {
 		return err
 	}
-	a.Rings = slices.DeleteFunc(a.Rings, func(r rings.Ring) bool { return r.Name == name })
-	for i := range a.Services {
-		delete(a.Services[i].Known, name)
+	v, err := loadRing(ctx, db, o.app, o.ring)
+	if err != nil {
+		return err
 	}
-	return nil
+	a, err := db.App(ctx, o.app)
+	if err != nil {
+		return err
+	}
+	if err := notWhileLive(ctx, db, o.app, o.ring); err != nil {
+		return err
+	}
+	if err := cmp.Or(ringInUse(o, "cluster", v.Clusters), ringInUse(o, "ring group", v.Groups)); err != nil {
+		return err
+	}
+	left, seen := p.staying(ctx, a, nil)
+	if err := ringInUse(o, "cluster", left.labelled(o.ring)); err != nil {
+		return err
+	}
+	if seen && p.flags.output == "text" {
+		p.say("nothing is uninstalled: no cluster is on ring %q; its entries in the files stay as they are", o.ring)
+	}
+	if err := p.confirm(fmt.Sprintf("forget ring %q of application %q with its policy?", o.ring, o.app)); err != nil {
+		return err
+	}
+	if _, err := db.RemoveRing(ctx, o.app, o.ring, p.note(ctx, reason)); err != nil {
+		return err
+	}
+	return p.done(v, "ring %q of application %q is forgotten; labels, files and what runs stay as they are", o.ring, o.app)
+}
+
+// ringInUse refuses while anything of the kind needs the ring.
+func ringInUse[N ~string](o ringOptions, kind string, by []N) error {
+	if len(by) == 0 {
+		return nil
+	}
+	e := &rings.InUseError{Kind: "ring", Name: string(o.ring), App: o.app, ByKind: kind}
+	for _, name := range by {
+		e.By = append(e.By, string(name))
+	}
+	return e
 }

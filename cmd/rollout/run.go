@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -47,7 +48,12 @@ func (p *program) runRun(ctx context.Context, untilIdle bool) error {
 	if untilIdle {
 		until = orchestrator.UntilIdle
 	}
+	noticing, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { p.keepNoticing(noticing, db, m, id) })
 	err = e.Drive(ctx, until)
+	stop()
+	beside.Wait()
 	if errors.Is(err, context.Canceled) {
 		return &commandError{exit: exitInterrupted, code: "interrupted", err: err, what: "interrupted; what was driven here is free for others"}
 	}

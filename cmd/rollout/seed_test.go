@@ -18,6 +18,9 @@ import (
 //	seed app FILE           an application, as JSON
 //	seed cluster APP RING NAME...
 //	seed rollout APP RING PHASE [MINUTES]   started so long before TEST_NOW
+//	seed release APP RING NUMBER            a rollout of the release, just created
+//	seed deploy APP RING SERVICE=VERSION REASON   just created
+//	seed train APP RING                     just created
 //	seed rings APP STATE MINUTES            over all rings: new, old (by an older engine), running,
 //	                        soaking, awaiting, paused, stuck or rolledback
 //	seed obey ID            drives it, as the engine decides, until it has taken a command
@@ -40,6 +43,12 @@ func seed(args []string) error {
 		return nil
 	case "rollout":
 		return seedRollout(ctx, db, args[1:])
+	case "release":
+		return seedRelease(ctx, db, rings.AppName(args[1]), rings.RingName(args[2]), args[3])
+	case "deploy":
+		return seedDeploy(ctx, db, args[1:])
+	case "train":
+		return seedTrain(ctx, db, rings.AppName(args[1]), rings.RingName(args[2]))
 	case "rings":
 		return seedRings(ctx, db, args[1:])
 	case "obey":
@@ -90,6 +99,41 @@ func seedRollout(ctx context.Context, db *store.DB, args []string) error {
 		return db.Release(ctx, lease)
 	}
 	return nil
+}
+
+func seedRelease(ctx context.Context, db *store.DB, app rings.AppName, ring rings.RingName, word string) error {
+	number, err := strconv.Atoi(word)
+	if err != nil {
+		return err
+	}
+	r, err := db.ReleaseNumber(ctx, app, number)
+	if err != nil {
+		return err
+	}
+	_, err = db.CreateRollout(ctx, app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{ring}, Release: &r})
+	}, "bob@example.com", testNow())
+	return err
+}
+
+func seedDeploy(ctx context.Context, db *store.DB, args []string) error {
+	wanted, err := assignments(args[2:3])
+	if err != nil {
+		return err
+	}
+	r := orchestrator.Request{Rings: []rings.RingName{rings.RingName(args[1])}, Options: orchestrator.Options{Reason: args[3]},
+		Deploy: rings.Plan{wanted[0].service: {Version: wanted[0].version}}}
+	_, err = db.CreateRollout(ctx, rings.AppName(args[0]), func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		return orchestrator.New(a, r)
+	}, "bob@example.com", testNow())
+	return err
+}
+
+func seedTrain(ctx context.Context, db *store.DB, app rings.AppName, ring rings.RingName) error {
+	_, err := db.CreateRollout(ctx, app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+		return orchestrator.NewTrain(a, orchestrator.Train{Ring: ring})
+	}, "bob@example.com", testNow())
+	return err
 }
 
 // play makes the events of a rollout whose first service is being converged

@@ -20,7 +20,7 @@ func (p *program) serviceCommand() *cli.Command {
 		Description: "A service is one fleet.yaml in a git repository, deployed by a Fleet GitRepo.\n\n" +
 			examples("rollout service add shop db --repo https://git.example.com/shop/db.git --path deploy"),
 		Subcommands: []*cli.Command{p.serviceAddCommand(), p.serviceListCommand(), p.serviceShowCommand(), p.serviceSetDepsCommand(),
-			p.serviceAdoptCommand(), p.serviceGraphCommand(), p.serviceRemoveCommand()},
+			p.serviceAdoptCommand(), p.serviceGraphCommand(), p.serviceUndeployCommand(), p.serviceRemoveCommand()},
 	}
 }
 
@@ -126,44 +126,45 @@ func serviceNames(words []string) []rings.ServiceName {
 
 func (p *program) serviceRemoveCommand() *cli.Command {
 	return &cli.Command{
-		Name: "remove", Usage: "Forget a service", ArgsUsage: "APP SERVICE",
-		Description: "Only what rollout knows of it is forgotten: its GitRepo, its files and what runs stay. Refused while others\n" +
-			"depend on it, or a rollout is live.\n\n" + examples("rollout service remove shop docs"),
+		Name: "remove", Usage: "Forget a service", ArgsUsage: "APP SERVICE", Flags: []cli.Flag{reasonFlag()},
+		Description: "Only what rollout knows of it is forgotten: its GitRepo, its files and what runs stay. It shows what that is, and\n" +
+			"asks. To uninstall it, use \"rollout service undeploy\" before. Refused while others depend on it, or a rollout is live.\n\n" +
+			examples("rollout service remove shop docs"),
 		Action: func(c *cli.Context) error {
-			return p.runServiceRemove(c.Context, rings.AppName(c.Args().Get(0)), rings.ServiceName(c.Args().Get(1)))
+			return p.runServiceRemove(c.Context, rings.AppName(c.Args().Get(0)), rings.ServiceName(c.Args().Get(1)), c.String("reason"))
 		},
 	}
 }
 
-func (p *program) runServiceRemove(ctx context.Context, app rings.AppName, name rings.ServiceName) error {
-	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		if err := notWhileLive(ctx, db, app, ""); err != nil {
-			return err
-		}
-		var v serviceView
-		err := db.UpdateApp(ctx, app, func(a *rings.Application) (err error) {
-			v, err = forgetService(a, name)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return p.done(v, "service %q of application %q is forgotten, also in the plan; GitRepo %q, its files and what runs stay as they are", name, app, v.GitRepo)
-	})
-}
-
-func forgetService(a *rings.Application, name rings.ServiceName) (serviceView, error) {
-	s, err := a.Service(name)
+func (p *program) runServiceRemove(ctx context.Context, app rings.AppName, name rings.ServiceName, reason string) error {
+	db, err := p.open(ctx)
 	if err != nil {
-		return serviceView{}, err
+		return err
 	}
-	v := viewService(a.Name, *s)
-	if needed := a.Dependents(name); len(needed) > 0 {
-		return v, &commandError{exit: exitConflict, code: "in-use", err: rings.ErrInUse,
-			what: fmt.Sprintf("service %q of application %q: still needed by %s", name, a.Name, join(needed)),
-			hint: fmt.Sprintf("\"rollout service set-deps %s %s ...\" says what it depends on", a.Name, needed[0])}
+	a, err := db.App(ctx, app)
+	if err != nil {
+		return err
 	}
-	a.Services = slices.DeleteFunc(a.Services, func(s rings.Service) bool { return s.Name == name })
-	delete(a.Plan, name)
-	return v, nil
+	if err := notWhileLive(ctx, db, app, ""); err != nil {
+		return err
+	}
+	before, after := *a, *a
+	after.Services, after.Plan = slices.Clone(a.Services), maps.Clone(a.Plan)
+	s, err := after.RemoveService(name)
+	if err != nil {
+		return err
+	}
+	left, seen := p.staying(ctx, &before, []rings.Service{s})
+	if seen {
+		p.showStays(a, left)
+	}
+	if err := p.confirm(fmt.Sprintf("forget service %q of application %q?", name, app)); err != nil {
+		return err
+	}
+	removed, err := db.RemoveService(ctx, app, name, p.note(ctx, reason))
+	if err != nil {
+		return err
+	}
+	v := forgottenServiceView{viewService(app, removed), remainsView{left.services, left.labels}}
+	return p.done(v, "service %q of application %q is forgotten, also in the plan; GitRepo %q, its files and what runs stay as they are", name, app, removed.GitRepo)
 }

@@ -31,15 +31,19 @@ func (p *program) serviceAddCommand() *cli.Command {
 	return &cli.Command{
 		Name: "add", Usage: "Add a service to an application", ArgsUsage: "APP SERVICE",
 		Description: "The GitRepo that deploys it is found in Fleet, or made from the repo.yaml at the repository's root; one that is\n" +
-			"there is never changed. Its fleet.yaml is checked against every ring, and so is the right to push.\n\n" +
-			examples("rollout service add shop api --repo https://git.example.com/shop/api.git --path deploy --depends-on db"),
+			"there is never changed. Its fleet.yaml is checked against every ring, and so is the right to push.\n" +
+			"A format says where in a value the version is: {version} stands for it. What the rings have now must be of the format.\n" +
+			"A version in the name of a folder, of a kustomization or of an overlay, needs that folder at the branch's tip.\n\n" +
+			examples("rollout service add shop api --repo https://git.example.com/shop/api.git --path deploy --depends-on db",
+				"rollout service add shop web --repo https://git.example.com/shop/web.git --field 'helm.values.image=reg.example.com/web:{version}'",
+				"rollout service add shop docs --repo https://git.example.com/shop/docs.git --field 'kustomize.dir=overlays/{version}'"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "repo", Usage: "`URL` of the git repository, as one clones it"},
 			&cli.StringFlag{Name: "branch", Usage: "`BRANCH` that Fleet follows", Value: "main"},
 			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of its fleet.yaml in the repository", DefaultText: "the root"},
 			&cli.StringFlag{Name: "gitrepo", Usage: "`NAME` of the GitRepo, where several deploy the folder"},
 			&cli.StringFlag{Name: "client-secret", Usage: "`NAME` of the secret with which Fleet reads the repository, for a GitRepo that is made"},
-			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` of the version in the ring's entry; several allowed", DefaultText: rings.DefaultField},
+			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` of the version in the ring's entry, or PATH=FORMAT where the value has more in it; several allowed", DefaultText: rings.DefaultField},
 			&cli.StringSliceFlag{Name: "depends-on", Usage: "`SERVICES` that must be done before it, with commas"},
 			&cli.BoolFlag{Name: "accept-redeploy", Usage: "Allow a field whose change redeploys the other rings with the same content", DisableDefaultText: true},
 		},
@@ -108,7 +112,10 @@ func (p *program) runServiceAdd(ctx context.Context, o serviceAddOptions) error 
 		p.suggest(add)
 		return err
 	}
-	return p.record(ctx, db, add)
+	if err := p.record(ctx, db, add); err != nil {
+		return err
+	}
+	return p.added(add)
 }
 
 // addition is a service on its way into an application.
@@ -121,7 +128,9 @@ type addition struct {
 	gitRepo  *fleetv1.GitRepo
 	made     bool // the GitRepo is to be made
 	file     manifest
-	reach    fleet.Reach
+	now      fleet.Reach // whom the GitRepo deploys to
+	reach    fleet.Reach // the same, once the clusters carry the labels of relabel
+	relabel  map[string]map[string]string
 	findings []findingView
 }
 
@@ -134,13 +143,18 @@ func (d *addition) prepare(ctx context.Context, gitRepo string) (err error) {
 	if d.file, err = readManifest(ctx, d.publisher, *s); err != nil {
 		return err
 	}
+	there := existsIn(ctx, d.publisher, *s)
+	if err := checkStyle(d.file.File, *s, there); err != nil {
+		return err
+	}
 	if err := d.findGitRepo(ctx, gitRepo); err != nil {
 		return err
 	}
 	s.GitRepo, s.Managed = d.gitRepo.Name, d.made || fleet.Managed(d.gitRepo)
-	if d.reach, err = d.reachOf(ctx); err != nil {
+	if d.now, err = d.reachOf(ctx); err != nil {
 		return err
 	}
+	d.reach = relabelled(d.now, d.relabel)
 	s.Known = map[rings.RingName]rings.Known{}
 	s.LastNonce = d.file.MaxNonce()
 	for _, ring := range d.app.RingNames() {
@@ -153,7 +167,17 @@ func (d *addition) prepare(ctx context.Context, gitRepo string) (err error) {
 			s.Known[ring] = rings.Known{Version: v, Commit: d.file.source.Commit}
 		}
 	}
-	return nil
+	return checkFolders(*s, knownVersions(*s), there)
+}
+
+// knownVersions are what the rings run, sorted.
+func knownVersions(s rings.Service) []rings.Version {
+	var out []rings.Version
+	for _, k := range s.Known {
+		out = append(out, k.Version)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // findGitRepo finds the GitRepo that deploys the service, or else what to make
@@ -172,7 +196,7 @@ func (d *addition) findGitRepo(ctx context.Context, name string) error {
 		d.gitRepo = &found[0]
 		return nil
 	case 0:
-		return d.fromRepository(ctx)
+		return d.fromRepository(ctx, "")
 	}
 	var names []string
 	for _, g := range found {
@@ -181,8 +205,15 @@ func (d *addition) findGitRepo(ctx context.Context, name string) error {
 	return &usageError{what: fmt.Sprintf("service %q: several GitRepos deploy it: %s", s.Name, strings.Join(names, ", ")), hint: "say which with --gitrepo"}
 }
 
+// namedGitRepo takes the GitRepo of that name, from the workspace or, if it is
+// not there, from the repository.
 func (d *addition) namedGitRepo(ctx context.Context, name string) (err error) {
-	if d.gitRepo, err = d.manager.GitRepo(ctx, name); err != nil {
+	if d.gitRepo, err = d.manager.GitRepo(ctx, name); errors.Is(err, rings.ErrUnknown) {
+		if other := d.fromRepository(ctx, name); classify(other).exit != exitNotFound {
+			return other
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if s := d.service; !deploys(d.gitRepo, s) {
@@ -195,8 +226,9 @@ func deploys(g *fleetv1.GitRepo, s rings.Service) bool {
 	return fleet.SameRepository(g.Spec.Repo, s.Repo) && cmp.Or(g.Spec.Branch, "master") == s.Branch && g.Spec.Revision == "" && fleet.Covers(g.Spec, s.Path)
 }
 
-// fromRepository takes the GitRepo from the repository's repo.yaml.
-func (d *addition) fromRepository(ctx context.Context) error {
+// fromRepository takes the GitRepo from the repository's repo.yaml: the one of
+// that name, or with "" the first that deploys the service.
+func (d *addition) fromRepository(ctx context.Context, name string) error {
 	s := d.service
 	hint := fmt.Sprintf("write a GitRepo manifest for it into repo.yaml at the repository's root, or create one in workspace %q", d.app.Workspace)
 	file, err := d.publisher.ReadFile(ctx, s.Repo, s.Branch, "repo.yaml")
@@ -210,7 +242,7 @@ func (d *addition) fromRepository(ctx context.Context) error {
 	if err != nil {
 		return invalid("repair repo.yaml, or create the GitRepo yourself", "%s: repo.yaml: %v", s.Repo, err)
 	}
-	i := slices.IndexFunc(all, func(g *fleetv1.GitRepo) bool { return deploys(g, s) })
+	i := slices.IndexFunc(all, func(g *fleetv1.GitRepo) bool { return deploys(g, s) && (name == "" || g.Name == name) })
 	if i < 0 {
 		return notFound(hint, "%s: none of the GitRepos in repo.yaml deploys %s of branch %q", s.Repo, s.File(), s.Branch)
 	}
@@ -241,6 +273,17 @@ func (d *addition) reachOf(ctx context.Context) (fleet.Reach, error) {
 	return r, nil
 }
 
+// relabelled is the reach when the clusters named carry these labels.
+func relabelled(r fleet.Reach, labels map[string]map[string]string) fleet.Reach {
+	r.Clusters = slices.Clone(r.Clusters)
+	for i, c := range r.Clusters {
+		if l, ok := labels[c.Name]; ok {
+			r.Clusters[i].Labels = l
+		}
+	}
+	return r
+}
+
 // record makes the GitRepo if there is none, and writes the service down.
 func (p *program) record(ctx context.Context, db *store.DB, d *addition) (err error) {
 	if d.made {
@@ -263,16 +306,16 @@ func (p *program) record(ctx context.Context, db *store.DB, d *addition) (err er
 		k.At = p.now().UTC()
 		d.service.Known[ring] = k
 	}
-	err = db.UpdateApp(ctx, d.app.Name, func(a *rings.Application) error {
+	return db.UpdateApp(ctx, d.app.Name, func(a *rings.Application) error {
 		if err := checkService(a, d.service); err != nil {
 			return err
 		}
 		a.Services = append(a.Services, d.service)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+}
+
+func (p *program) added(d *addition) error {
 	v := serviceAddView{serviceView: viewService(d.app.Name, d.service), Findings: append([]findingView{}, d.findings...)}
 	return p.print(v, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "service %q added to application %q, deployed by GitRepo %q; it runs %s\n", d.service.Name, d.app.Name, d.service.GitRepo,

@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"rollout/orchestrator"
-	"rollout/rings"
 	"rollout/store"
 )
 
@@ -27,22 +26,32 @@ func (p *program) runShow(ctx context.Context, ref string) error {
 		if err != nil {
 			return err
 		}
-		if s.Halt, err = haltOf(ctx, db, s, p.now()); err != nil {
+		if err := barriersOf(ctx, db, s, p.now()); err != nil {
 			return err
 		}
-		return p.print(p.viewRollout(s, l), func(w io.Writer) error {
-			return printLines(w, p.frame(l).render(s))
+		past, err := pastOf(ctx, db, s.Scope.App)
+		if err != nil {
+			return err
+		}
+		v := showView{p.viewRollout(s, l), viewForecast(s, past, p.now())}
+		return p.print(v, func(w io.Writer) error {
+			f := p.frame(l)
+			f.forecast = f.forecastLine(v.Forecast)
+			return printLines(w, f.render(s))
 		})
 	})
 }
 
-// haltOf is the halt that stands for a live rollout, which it may not have
-// heard of while nobody drove it.
-func haltOf(ctx context.Context, db *store.DB, s *orchestrator.State, now time.Time) (*rings.Halt, error) {
+// barriersOf tells a live rollout what lets nothing new start, which it may not
+// have heard of while nobody drove it.
+func barriersOf(ctx context.Context, db *store.DB, s *orchestrator.State, now time.Time) error {
+	s.Halt, s.Locks, s.Closed = nil, nil, nil
 	if s.Phase.Ended() {
-		return nil, nil
+		return nil
 	}
-	return db.Halted(ctx, s.Scope.App, now)
+	b, err := db.Barriers(ctx, s.Scope.App, now)
+	s.Halt, s.Locks, s.Closed = b.Halt, b.Locks, b.Closed
+	return err
 }
 
 // load returns the rollout that is meant, and its lease.

@@ -24,6 +24,7 @@ type frame struct {
 	width, height int    // 0: no limit
 	clusters      int    // of a step at most; 0: all
 	fold          bool   // no clusters of steps that ended well
+	forecast      string // when it will have ended; "" if that is not to be said
 }
 
 func (f frame) render(s *orchestrator.State) []string {
@@ -124,6 +125,22 @@ func waveWord(wave int) string {
 	return fmt.Sprintf("wave %d", wave)
 }
 
+// madeFrom says where a rollout's versions come from, when that is not the plan.
+func madeFrom(s *orchestrator.State) []string {
+	var out []string
+	switch s.Kind {
+	case orchestrator.KindRelease:
+		return []string{fmt.Sprintf("  release %d", s.Release)}
+	case orchestrator.KindDeploy:
+		return []string{"  deployed directly, whatever the plan says"}
+	case orchestrator.KindTrain:
+		for _, l := range viewTaken(s.Train).lines() {
+			out = append(out, "  train: "+l)
+		}
+	}
+	return out
+}
+
 func (f frame) head(s *orchestrator.State) []string {
 	words := []string{string(s.ID), join(s.RingNames()), f.phase(s.Phase), "started " + f.when(s.StartedAt) + " by " + s.StartedBy}
 	if !s.FinishedAt.IsZero() {
@@ -133,6 +150,7 @@ func (f frame) head(s *orchestrator.State) []string {
 	if s.Of != "" {
 		out = append(out, fmt.Sprintf("  %s of %s", s.Kind, s.Of))
 	}
+	out = append(out, madeFrom(s)...)
 	if s.Options.Reason != "" {
 		out = append(out, "  reason: "+s.Options.Reason)
 	}
@@ -326,6 +344,14 @@ func (f frame) foot(s *orchestrator.State) []string {
 	var out []string
 	for _, w := range s.Warnings {
 		out = append(out, "  "+f.style.warn("warning: ")+w)
+	}
+	if s.Over != nil {
+		for _, words := range s.Over.Words() {
+			out = append(out, "  "+f.style.warn("gone over: ")+words)
+		}
+	}
+	if f.forecast != "" {
+		out = append(out, "  "+f.forecast)
 	}
 	for l := range strings.Lines(s.Explain(f.now)) {
 		out = append(out, "  "+strings.TrimRight(l, "\n"))

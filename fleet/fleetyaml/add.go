@@ -197,13 +197,17 @@ func (a *addition) node(n NewEntry) (*yaml.Node, error) {
 		entry.Content = append(entry.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, &v)
 	}
 	for _, fl := range a.c.Fields {
-		set(entry, fl.path(), n.Version)
+		set(entry, fl.path(), fl.render(n.Version))
 	}
 	return entry, nil
 }
 
-// set puts a string into nested mappings, making those that are not there.
-func set(n *yaml.Node, path []string, version string) {
+// set puts a string into nested mappings, making those that are not there. The first item of a list makes the list.
+func set(n *yaml.Node, path []string, value string) {
+	leaf := stringNode(value)
+	if last := len(path) - 1; path[0] == "yaml" && path[last] == "0" {
+		path, leaf = path[:last], &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{leaf}}
+	}
 	for _, key := range path[:len(path)-1] {
 		next := child(n, key)
 		if next == nil {
@@ -212,7 +216,7 @@ func set(n *yaml.Node, path []string, version string) {
 		}
 		n = next
 	}
-	n.Content = append(n.Content, stringNode(path[len(path)-1]), stringNode(version))
+	n.Content = append(n.Content, stringNode(path[len(path)-1]), leaf)
 }
 
 func stringNode(s string) *yaml.Node {

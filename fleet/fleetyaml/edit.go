@@ -75,7 +75,7 @@ func (f *File) Edit(c Change) (*Edit, error) {
 		return nil, fs
 	}
 	e := &Edit{Bytes: edited, Changed: len(p.splices) > 0, Entries: p.entries(), Effects: p.outcomes(after)}
-	if fs := p.check(e.Effects); len(fs) > 0 {
+	if fs := p.check(e.Effects, p.checkOne); len(fs) > 0 {
 		return nil, fs
 	}
 	return e, nil

@@ -21,6 +21,9 @@ type Effect struct {
 	Nonce   int64  // forceSyncGeneration, 0 if none; never the root's, which Fleet overwrites (bundlereader/read.go:234)
 	Digest  string // a hash of everything else that the file gives the cluster: equal means unchanged
 
+	// KeepResources: what was deployed stays on the cluster when its deployment is taken away. The GitRepo may say so, too.
+	KeepResources bool
+
 	// Unread are values files that Fleet merges in but that were not handed in (File.WithValuesFiles), so that Version may
 	// be something else than what the cluster gets.
 	Unread []string
@@ -200,7 +203,7 @@ func (v *View) compute(apply []int) Effect {
 	root := v.f.spec.options
 	root.ForceSyncGeneration = 0
 	all := merge(root, custom)
-	e.Nonce = all.ForceSyncGeneration
+	e.Nonce, e.KeepResources = all.ForceSyncGeneration, all.KeepResources
 	all.ForceSyncGeneration = 0
 	tree := toTree(all)
 	for _, fl := range v.fields {
@@ -209,8 +212,8 @@ func (v *View) compute(apply []int) Effect {
 		e.versions = append(e.versions, version)
 	}
 	for _, fl := range v.fields {
-		if _, ok := lookup(tree, fl.path()); ok {
-			tree = with(tree, fl.path(), nil)
+		if value, ok := lookup(tree, fl.path()); ok {
+			tree = with(tree, fl.path(), fl.rest(value))
 		}
 	}
 	e.Version = strings.Join(slices.Compact(slices.Clone(e.versions)), ", ")
@@ -235,7 +238,19 @@ func (f *File) version(tree any, fl Field) (string, bool) {
 	case map[string]any, []any:
 		return "", false
 	}
-	return text(value), true
+	return fl.versionIn(text(value))
+}
+
+// rest is what a field's value says besides the version: nil, its format, or all of it if it has another format.
+func (f Field) rest(value any) any {
+	_, ok := f.versionIn(text(value))
+	if _, _, whole := f.format(); whole {
+		return nil
+	}
+	if ok {
+		return f.render(placeholder)
+	}
+	return value
 }
 
 func (f *File) why(apply []int) string {

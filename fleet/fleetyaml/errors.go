@@ -15,6 +15,7 @@ const (
 	CodeDocuments    Code = "documents"     // more than one YAML document with content
 	CodeFileName     Code = "file-name"     // fleet.yml: every edit of it redeploys every cluster
 	CodeField        Code = "field"         // the field is not one that can carry a ring's version
+	CodeFormat       Code = "format"        // the field's format is none, or the field's value has another
 	CodeRedeploys    Code = "redeploys"     // the field is not ring-isolated: a change redeploys all rings
 	CodeVersion      Code = "version"       // the version or the nonce asked for cannot be written
 	CodeSelector     Code = "selector"      // a label selector that Fleet refuses, and with it the whole bundle

@@ -2,14 +2,22 @@ package fleetyaml
 
 import (
 	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"rollout/rings"
 )
 
 // Field is the place of a version in an entry: keys joined by dots, `helm.values.image.tag`. A dot that belongs to a key
-// is written `\.`; a number is also the index in a list.
+// is written `\.`; a number is also the index in a list. Where the value is more than the version, its format follows after
+// a `=`: `helm.values.image=reg/web:{version}`.
 type Field string
+
+// placeholder stands for the version in a format.
+const placeholder = "{version}"
 
 // DefaultField is where most charts keep the image's tag.
 const DefaultField Field = "helm.values.image.tag"
@@ -31,8 +39,57 @@ func orDefault(fields []Field) []Field {
 	return unique
 }
 
+// Path is the field without its format.
+func (f Field) Path() string {
+	path, _, _ := strings.Cut(string(f), "=")
+	return path
+}
+
+// format is what stands before and after the version; whole says that there is nothing else, as nothing was said.
+func (f Field) format() (before, after string, whole bool) {
+	_, format, given := strings.Cut(string(f), "=")
+	if !given {
+		return "", "", true
+	}
+	before, after, _ = strings.Cut(format, placeholder)
+	return before, after, false
+}
+
+// render is the value that says the version.
+func (f Field) render(version string) string {
+	before, after, _ := f.format()
+	return before + version + after
+}
+
+// versionIn is the version that a value says; ok is false if the value has another format. What is cut out of a format
+// must be able to stand in an image tag, so that a digest or a second folder is never taken for a part of the version.
+func (f Field) versionIn(value string) (version string, ok bool) {
+	before, after, whole := f.format()
+	if whole {
+		return value, true
+	}
+	if len(value) <= len(before)+len(after) || !strings.HasPrefix(value, before) || !strings.HasSuffix(value, after) {
+		return "", false
+	}
+	version = value[len(before) : len(value)-len(after)]
+	return version, rings.Version(version).Check() == nil
+}
+
+// Needs is what must be in the folder of fleet.yaml for a version: the kustomization or the overlay that the field names.
+// "" if the version needs nothing there.
+func (f Field) Needs(version string) string {
+	switch p := f.path(); {
+	case f.Path() == "kustomize.dir":
+		return path.Join(strings.Trim(f.render(version), "/"), "kustomization.yaml")
+	case p[0] == "yaml":
+		return path.Join("overlays", f.render(version))
+	}
+	return ""
+}
+
 // path is the field's keys, unescaped.
 func (f Field) path() []string {
+	f = Field(f.Path())
 	var keys []string
 	var key strings.Builder
 	for i := 0; i < len(f); i++ {
@@ -59,17 +116,42 @@ func (f Field) Check() *Error {
 			return f.refuse(CodeField, "has an empty key", `write the path from the entry on, such as "`+string(DefaultField)+`"`)
 		}
 	}
-	switch {
+	if e := f.checkFormat(); e != nil {
+		return e
+	}
+	_, _, whole := f.format()
+	switch at := f.Path(); {
 	case len(p) > 2 && p[0] == "helm" && p[1] == "values":
 		return nil
-	case f == "helm.version" || f == "helm.chart" || f == "helm.repo":
+	case at == "helm.version" || at == "helm.chart" || at == "helm.repo":
 		return f.refuse(CodeRedeploys, "is not ring-isolated: Fleet puts the charts of all entries into the one bundle, "+
 			"so a change redeploys every ring, hooks included", "keep the version in helm.values, or accept the redeployment (--accept-redeploy)")
+	case at == "kustomize.dir" && whole:
+		return f.refuse(CodeField, "names a folder, and does not say where in its name the version is", "kustomize.dir=overlays/{version}")
+	case at == "kustomize.dir" || overlayItem.MatchString(at) && !whole:
+		return nil // an option of the ring's entry: the folders of all versions are in the bundle already
 	case p[0] == "kustomize" || p[0] == "yaml":
-		return f.refuse(CodeField, "is not ring-isolated: it names files that are part of the bundle's content, "+
-			"and new content redeploys every ring", "keep the version in helm.values")
+		return f.refuse(CodeField, "cannot carry a version: what kustomize and overlays read are files of the bundle's content, which all rings share",
+			"name the folder of a version, kustomize.dir=overlays/{version} or yaml.overlays.0={version}, or keep the version in helm.values")
 	}
 	return f.refuse(CodeField, "cannot carry a version", `use a field below helm.values, such as "`+string(DefaultField)+`"`)
+}
+
+// overlayItem is one of an entry's overlays.
+var overlayItem = regexp.MustCompile(`^yaml\.overlays\.\d+$`)
+
+// checkFormat says what is wrong with the format; nil if nothing is, or there is none.
+func (f Field) checkFormat() *Error {
+	_, format, given := strings.Cut(string(f), "=")
+	switch {
+	case !given:
+		return nil
+	case strings.Count(format, placeholder) != 1:
+		return f.refuse(CodeFormat, "must have "+placeholder+" in its format once", f.Path()+"=registry/image:"+placeholder)
+	case isTemplate(format):
+		return f.refuse(CodeFormat, "has a template in its format, which Fleet would fill in for each cluster", "write a plain format")
+	}
+	return nil
 }
 
 func (f Field) refuse(code Code, msg, hint string) *Error {

@@ -68,7 +68,7 @@ func (f *File) ringEntries(view *View, c Change) []Finding {
 	for _, e := range p.entries() {
 		for _, fe := range e.Fields {
 			entry := Finding{Severity: Info, Code: CodeEntry, Line: fe.Line, Entry: e.Name, Field: fe.Field, Version: fe.Old,
-				Nonce: e.OldNonce, Clusters: e.Clusters, Msg: string(fe.Field) + " is " + fe.Old}
+				Nonce: e.OldNonce, Clusters: e.Clusters, Msg: fe.Field.Path() + " is " + fe.Field.render(fe.Old)}
 			found = append(found, entry)
 			if !p.isString(e.Index, fe.Field) {
 				w := entry

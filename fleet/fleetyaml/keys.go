@@ -18,9 +18,9 @@ var (
 	rootKeys = slices.Concat(optionKeys, strings.Fields(`name labels annotations paused rolloutStrategy resources
 		targetCustomizationMode targets targetRestrictions dependsOn contentsId helmOpOptions valuesHash targetCustomizations
 		imageScans overrideTargets`))
-	entryKeys = slices.Concat(optionKeys, strings.Fields(`name clusterName clusterSelector clusterGroup
-		clusterGroupSelector doNotDeploy`))
-	helmKeys = strings.Fields(`chart repo releaseName version timeoutSeconds values templateValues valuesFrom valuesFiles
+	criteriaKeys = strings.Fields(`name clusterName clusterSelector clusterGroup clusterGroupSelector`)
+	entryKeys    = slices.Concat(optionKeys, criteriaKeys, []string{"doNotDeploy"})
+	helmKeys     = strings.Fields(`chart repo releaseName version timeoutSeconds values templateValues valuesFrom valuesFiles
 		force takeOwnership maxHistory waitForJobs atomic disablePreProcess disableDNS skipSchemaValidation
 		disableDependencyUpdate`)
 	// metadataKeys are read from the root, too, but nobody means to write them.

@@ -1,22 +1,20 @@
 package fleetyaml
 
 import (
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// setNonce writes the nonce into an entry: in place of the one that is written there, else as a new key beside the key
-// that holds the version (top). why says why it cannot be done, "" if it can. No splice: the nonce is there already.
-func (f *File) setNonce(entry, top *yaml.Node, nonce int64) (s []splice, why string) {
-	value := strconv.FormatInt(nonce, 10)
-	_, old := pair(entry, nonceKey)
+// setKey writes a key of an entry: in place of the value that is written there, else as a new key beside the key `top`. why
+// says why it cannot be done, "" if it can. No splice: the entry says so already.
+func (f *File) setKey(entry, top *yaml.Node, key, value string) (s []splice, why string) {
+	_, old := pair(entry, key)
 	if old == nil {
 		if entry.Style&yaml.FlowStyle == 0 && top != entry.Content[0] && !f.startsLine(top) {
 			return nil, "cannot be added: the key beside it does not begin its line"
 		}
-		return []splice{f.insertKey(entry, top, nonceKey, value)}, ""
+		return []splice{f.insertKey(entry, top, key, value)}, ""
 	}
 	if old.Kind == yaml.AliasNode {
 		return nil, "is an alias"

@@ -23,7 +23,11 @@ func checkOracle(t *testing.T, f *fleetyaml.File, c fleetyaml.Change, src []byte
 		m := list[entry.Index]
 		put(t, m, []string{"forceSyncGeneration"}, int(c.Nonce))
 		for _, fe := range entry.Fields {
-			put(t, m, strings.Split(string(fe.Field), "."), c.Version)
+			place, format, given := strings.Cut(string(fe.Field), "=")
+			if !given {
+				format = "{version}"
+			}
+			put(t, m, strings.Split(place, "."), strings.Replace(format, "{version}", c.Version, 1))
 		}
 	}
 	if diff := cmp.Diff(before, after); diff != "" {

@@ -58,6 +58,9 @@ func Parse(name string, src []byte) (*File, error) {
 	return f, nil
 }
 
+// Bytes are the whole file as it was parsed. They must not be changed.
+func (f *File) Bytes() []byte { return f.src }
+
 // WithBytes gives the file with other bytes in its place, and with the same values files: what an Edit of it made. The
 // error is as of Parse. src is not kept or changed.
 func (f *File) WithBytes(src []byte) (*File, error) {

@@ -2,7 +2,9 @@ package fleetyaml
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -15,8 +17,15 @@ type plan struct {
 	before  *View
 	aliased map[*yaml.Node]*yaml.Node
 	edits   map[int]*entryPlan // by entry
+	mark    mark
 	faults  Faults
 	splices []splice
+}
+
+// mark is the key that every entry of the ring gets beside its versions: the nonce, or doNotDeploy.
+type mark struct {
+	key, text string
+	leaf      any // as Fleet reads it
 }
 
 // entryPlan is one entry of the ring.
@@ -27,7 +36,8 @@ type entryPlan struct {
 
 func newPlan(before *View, c Change) *plan {
 	c.Fields = before.fields
-	return &plan{f: before.f, c: c, before: before, aliased: aliases(before.f.root), edits: map[int]*entryPlan{}}
+	return &plan{f: before.f, c: c, before: before, aliased: aliases(before.f.root), edits: map[int]*entryPlan{},
+		mark: mark{nonceKey, strconv.FormatInt(c.Nonce, 10), float64(c.Nonce)}}
 }
 
 // collect finds, for each cluster of the ring, the entries that its version comes from: for each field the last entry
@@ -110,9 +120,9 @@ func (p *plan) missFaults(misses map[miss][]string) {
 			e = p.f.fault(CodeNoEntry, 0, "no targetCustomizations entry selects clusters of the ring: they get the base values")
 			e.Hint = "add an entry for this ring to targetCustomizations, with what it runs now"
 		} else {
-			e = p.f.fault(CodeMissingField, p.f.entryLine(m.entry), "does not say %s, so that the base value reaches the ring", m.field)
+			e = p.f.fault(CodeMissingField, p.f.entryLine(m.entry), "does not say %s, so that the base value reaches the ring", m.field.Path())
 			e.Entry, e.Field = p.f.entryName(m.entry), m.field
-			e.Hint = "add to the entry, with the version that the ring runs now: " + flowText(m.field.path())
+			e.Hint = "add to the entry, with the version that the ring runs now: " + flowText(m.field)
 		}
 		e.Clusters = sorted(clusters)
 		p.faults = append(p.faults, e)
@@ -120,8 +130,12 @@ func (p *plan) missFaults(misses map[miss][]string) {
 }
 
 // flowText writes a path as a person would add it: `helm: {values: {image: {tag: VERSION}}}`.
-func flowText(path []string) string {
-	return strings.Join(path, ": {") + ": VERSION" + strings.Repeat("}", len(path)-1)
+func flowText(fl Field) string {
+	path, value := fl.path(), fl.render("VERSION")
+	if !plainSafe(value, true) {
+		value = strconv.Quote(value)
+	}
+	return strings.Join(path, ": {") + ": " + value + strings.Repeat("}", len(path)-1)
 }
 
 func (p *plan) unreadFaults(unread map[string][]string) {
@@ -179,7 +193,7 @@ func (p *plan) refuse(ep *entryPlan, code Code, fl Field, line int, msg, hint st
 func (p *plan) writeField(ep *entryPlan, fl Field, v place) {
 	n := v.value
 	if why, line := p.shared(v); why != "" {
-		p.refuse(ep, CodeShared, fl, line, string(fl)+" "+why, "write the value out in this entry")
+		p.refuse(ep, CodeShared, fl, line, fl.Path()+" "+why, "write the value out in this entry")
 		return
 	}
 	start, end, why := p.f.locate(n)
@@ -192,20 +206,27 @@ func (p *plan) writeField(ep *entryPlan, fl Field, v place) {
 	}
 	switch {
 	case why != "":
-		p.refuse(ep, CodeScalar, fl, n.Line, string(fl)+" "+why, "write the version on one line, plain or in quotes")
+		p.refuse(ep, CodeScalar, fl, n.Line, fl.Path()+" "+why, "write the version on one line, plain or in quotes")
 		return
 	case isTemplate(n.Value):
-		p.refuse(ep, CodeTemplate, fl, n.Line, string(fl)+" is a template, which Fleet fills in for each cluster", "write a plain version, or name another field")
+		p.refuse(ep, CodeTemplate, fl, n.Line, fl.Path()+" is a template, which Fleet fills in for each cluster", "write a plain version, or name another field")
 		return
 	case p.imageScan(v):
-		p.refuse(ep, CodeImageScan, fl, n.Line, string(fl)+" has an $imagescan marker: Fleet writes it, too", "remove the marker; a version has one writer")
+		p.refuse(ep, CodeImageScan, fl, n.Line, fl.Path()+" has an $imagescan marker: Fleet writes it, too", "remove the marker; a version has one writer")
 		return
 	}
-	ep.edit.Fields = append(ep.edit.Fields, FieldEdit{Field: fl, Line: n.Line, Old: n.Value, New: p.c.Version})
-	if n.Value == p.c.Version && p.isString(ep.edit.Index, fl) {
+	old, ok := fl.versionIn(n.Value)
+	if !ok {
+		p.refuse(ep, CodeFormat, fl, n.Line, fmt.Sprintf("%s is %q, which is not of the format %q", fl.Path(), n.Value, fl.render(placeholder)),
+			"repair the value, or name the field with the format that it has")
 		return
 	}
-	p.splices = append(p.splices, splice{start, end, quoteLike(n, p.c.Version, inFlow(v.chain))})
+	ep.edit.Fields = append(ep.edit.Fields, FieldEdit{Field: fl, Line: n.Line, Old: old, New: p.c.Version})
+	value := fl.render(p.c.Version)
+	if n.Value == value && p.isString(ep.edit.Index, fl) {
+		return
+	}
+	p.splices = append(p.splices, splice{start, end, quoteLike(n, value, inFlow(v.chain))})
 }
 
 // isString reports whether Fleet reads the field as a string. A version that it reads as a number is written anew even if
@@ -265,17 +286,22 @@ func (p *plan) writeNonce(at int, ep *entryPlan) {
 	if top == nil {
 		return // a merge key: writeField refused it
 	}
+	p.writeMark(ep, entry, top, "write a plain number", "write the number out in this entry")
+}
+
+// writeMark writes the mark into an entry, beside its key `top`.
+func (p *plan) writeMark(ep *entryPlan, entry, top *yaml.Node, ifOdd, ifShared string) {
 	line := ep.edit.Line
-	if _, old := pair(entry, nonceKey); old != nil {
+	if _, old := pair(entry, p.mark.key); old != nil {
 		line = old.Line
 		if why, _ := p.shared(place{value: old, chain: []*yaml.Node{old}}); why != "" {
-			p.refuse(ep, CodeShared, "", line, nonceKey+" "+why, "write the number out in this entry")
+			p.refuse(ep, CodeShared, "", line, p.mark.key+" "+why, ifShared)
 			return
 		}
 	}
-	s, why := p.f.setNonce(entry, top, p.c.Nonce)
+	s, why := p.f.setKey(entry, top, p.mark.key, p.mark.text)
 	if why != "" {
-		p.refuse(ep, CodeScalar, "", line, nonceKey+" "+why, "write a plain number")
+		p.refuse(ep, CodeScalar, "", line, p.mark.key+" "+why, ifOdd)
 		return
 	}
 	p.splices = append(p.splices, s...)

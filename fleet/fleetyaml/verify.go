@@ -21,7 +21,7 @@ func (p *plan) verify(edited []byte) (*View, Faults) {
 		return nil, p.failed(why)
 	}
 	if !reflect.DeepEqual(p.expected(), any(after.raw)) {
-		return nil, p.failed("Fleet would not read exactly the new version and nonce: a merge key after them wins, or something repeats them")
+		return nil, p.failed("Fleet would not read exactly what is to be changed: a merge key after it wins, or something repeats it")
 	}
 	view, err := after.View(p.c.Targets, p.c.Fields)
 	if err != nil {
@@ -42,9 +42,9 @@ func (p *plan) expected() any {
 	for at, ep := range p.edits {
 		entry := []string{"targetCustomizations", strconv.Itoa(at)}
 		for fl := range ep.values {
-			tree = with(tree, slices.Concat(entry, fl.path()), p.c.Version)
+			tree = with(tree, slices.Concat(entry, fl.path()), fl.render(p.c.Version))
 		}
-		tree = with(tree, append(entry, nonceKey), float64(p.c.Nonce))
+		tree = with(tree, append(entry, p.mark.key), p.mark.leaf)
 	}
 	return tree
 }
@@ -54,22 +54,23 @@ func (p *plan) compareNodes(after *File) string {
 	changed := map[*yaml.Node]string{}
 	added := map[*yaml.Node]bool{}
 	for at, ep := range p.edits {
-		for _, v := range ep.values {
-			changed[v.value] = p.c.Version
+		for fl, v := range ep.values {
+			changed[v.value] = fl.render(p.c.Version)
 		}
-		if old := child(p.f.entries[at], nonceKey); old != nil {
-			changed[old] = strconv.FormatInt(p.c.Nonce, 10)
+		if old := child(p.f.entries[at], p.mark.key); old != nil {
+			changed[old] = p.mark.text
 		} else {
 			added[p.f.entries[at]] = true
 		}
 	}
-	return comparison{changed, added}.nodes(p.f.root, after.root)
+	return comparison{changed, added, p.mark.key}.nodes(p.f.root, after.root)
 }
 
-// comparison knows which nodes of the old file have a new value, and which mappings get a nonce.
+// comparison knows which nodes of the old file have a new value, and which mappings get a new key.
 type comparison struct {
 	changed map[*yaml.Node]string
 	added   map[*yaml.Node]bool
+	key     string
 }
 
 // styleMask leaves out of a style what an edit may change: a plain scalar may become quoted.
@@ -91,7 +92,7 @@ func (c comparison) nodes(a, b *yaml.Node) string {
 	}
 	content := b.Content
 	if c.added[a] {
-		content = withoutKey(b, nonceKey)
+		content = withoutKey(b, c.key)
 	}
 	if len(a.Content) != len(content) {
 		return fmt.Sprintf("what begins on line %d would have other items", a.Line)
@@ -133,10 +134,10 @@ func (p *plan) outcomes(after *View) []Outcome {
 }
 
 // check holds each outcome against the promise, and gathers clusters with the same fault.
-func (p *plan) check(out []Outcome) Faults {
+func (p *plan) check(out []Outcome, one func(Outcome) *Error) Faults {
 	gathered := map[string]*Error{}
 	for _, o := range out {
-		e := p.checkOne(o)
+		e := one(o)
 		if e == nil {
 			continue
 		}

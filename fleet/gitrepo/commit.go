@@ -128,11 +128,14 @@ func (d *draft) save(m *mirror) error {
 type change struct {
 	service  rings.ServiceName
 	from, to rings.Version
+	off      bool // it is taken off the ring
 }
 
 // String is the change as a subject line says it.
 func (c change) String() string {
 	switch {
+	case c.off:
+		return strings.Join(strings.Fields(fmt.Sprintf("undeploy %s %s", c.service, c.from)), " ")
 	case c.from == c.to:
 		return fmt.Sprintf("%s %s again", c.service, c.to)
 	case c.from == "":

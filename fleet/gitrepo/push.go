@@ -48,9 +48,13 @@ func (p *Publisher) publish(ctx context.Context, m *mirror, j orchestrator.Job, 
 			return nil, err
 		}
 	}
-	return nil, &Error{Result: orchestrator.Refused, Code: orchestrator.CodeConflict,
-		Words: fmt.Sprintf("branch %q moved on during each of %d pushes", m.branch, p.opts.Pushes),
-		Hint:  "somebody pushes to it all the time: try again later"}
+	return nil, m.contended(p.opts.Pushes)
+}
+
+// contended says that others were faster each time.
+func (m *mirror) contended(pushes int) *Error {
+	return refusal(orchestrator.CodeConflict, "somebody pushes to it all the time: try again later",
+		"branch %q moved on during each of %d pushes", m.branch, pushes)
 }
 
 // pause waits before another try, so that two that meet do not meet again.
@@ -197,8 +201,11 @@ func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []ch
 		if err != nil {
 			return nil, nil, q.about(err)
 		}
+		if err := q.ready(ctx, m, tip); err != nil {
+			return nil, nil, err
+		}
 		files[s.path] = e.Bytes
-		changes = append(changes, change{q.item.Service, s.version, q.item.Version})
+		changes = append(changes, change{service: q.item.Service, from: s.version, to: q.item.Version})
 	}
 	return files, changes, nil
 }

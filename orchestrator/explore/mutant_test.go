@@ -69,6 +69,12 @@ var mutants = []struct {
 		"	case v.Superseded != nil:\n", "	case v.Superseded != nil && v.Rewritten:\n", explored("small")},
 	{13, "what is known already is written again", "Argo CD #29044", "step.go",
 		"	return was != is\n", "	return was != is || !is.Gone\n", explored("small")},
+	{14, "a ring begins in spite of a lock or a closed window", "", "barred.go",
+		"return !t.s.bars(ring, \"\", nil, t.now).Empty()", "return t.s.bars(ring, \"\", nil, t.now).Empty() && false", played(150)},
+	{14, "a window that closes in the middle holds no step", "", "barred.go",
+		"	if st.Undo {\n", "	if st.Undo || st.Attempt.Number == 0 {\n", played(150)},
+	{14, "who went over one lock goes over all later ones", "", "barred.go",
+		"b = b.Without(*s.Over)", "b = rings.Barriers{}", played(150)},
 }
 
 // TestMutants builds engines with one line changed, and demands that the
@@ -81,7 +87,7 @@ func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		had[m.invariant] = true
 	}
-	for n := 1; n <= 13; n++ {
+	for n := 1; n <= 14; n++ {
 		if !had[n] {
 			t.Errorf("no engine breaks invariant %d", n)
 		}

@@ -27,6 +27,8 @@ type Checker struct {
 	// Share is in how many decisions, one of so many, the checks that copy the
 	// state are made; 0 and 1 mean in all.
 	Share int
+	// Truth, if set, is what the store says of locks and windows.
+	Truth Truth
 	// Broken, if set, is called for everything that is broken.
 	Broken func(sentence string)
 
@@ -119,7 +121,9 @@ func (k *Checker) Step(s *orchestrator.State, in orchestrator.Input, driver stri
 	if dear {
 		before = asJSON(s)
 	}
+	stood := standing(s)
 	d := k.Decide(s, in, driver)
+	k.found("invariant 14, barred", k.invariant14Barred(s, stood, d.Events))
 	k.found("invariant 6, deadline", invariant6Deadline(s, d, in.Now))
 	k.found("invariant 6, explain", invariant6Explain(s, in.Now))
 	if dear {

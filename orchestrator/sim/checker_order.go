@@ -224,6 +224,9 @@ func patient(s *orchestrator.State) bool {
 	if s.Pause != nil || s.Halt != nil && s.Halt.Until.IsZero() {
 		return true
 	}
+	if slices.ContainsFunc(s.Locks, func(l rings.Lock) bool { return l.Until.IsZero() }) || slices.ContainsFunc(s.Closed, func(c rings.Closure) bool { return c.Until.IsZero() }) {
+		return true
+	}
 	for _, r := range s.Rings {
 		before := r.Phase == orchestrator.RingWaiting && r.Policy.ApproveBefore && r.Before == nil
 		after := r.Phase == orchestrator.RingSoaking && r.Policy.ApproveAfter && r.After == nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 const (
@@ -67,8 +68,8 @@ type tenure struct {
 	wake   time.Time // as Step said
 	alarm  int       // the present alarm's number: older ones are off
 	due    bool      // a turn is on its way
-	unread bool      // commands and halt must be looked at
-	halt   *orchestrator.Halted
+	unread bool      // commands and barriers must be looked at
+	told   *rings.Barriers
 
 	watch     orchestrator.Watch
 	stopWatch func()
@@ -123,7 +124,7 @@ func (d *Driver) State() *orchestrator.State {
 	return d.state
 }
 
-// Notice makes the driver look for commands and halts, as a change of the
+// Notice makes the driver look for commands and barriers, as a change of the
 // store's file does.
 func (d *Driver) Notice() {
 	if t := d.tenure; t != nil {
@@ -247,8 +248,8 @@ func (d *Driver) renew() {
 // news reports whether the store has something that the rollout was not told.
 func (d *Driver) news() bool {
 	commands, err := d.Journal.Commands(context.Background(), d.id)
-	halt, ok := d.halted()
-	return err == nil && len(commands) > 0 || ok && !sameHalt(d.halt, halt)
+	is, err2 := d.barriers()
+	return err == nil && len(commands) > 0 || err2 == nil && !d.knows(is)
 }
 
 func (d *Driver) jumped() bool { return d.World.Wall().Sub(d.World.Now()) != d.skew }
@@ -334,9 +335,10 @@ func (d *Driver) input() (orchestrator.Input, bool) {
 	now := d.World.Now()
 	in.Now, in.Jumped = d.World.Wall(), d.jumped()
 	d.skew = in.Now.Sub(now)
-	d.ask(&in)
 	due := !d.wake.IsZero() && !d.wake.After(in.Now)
-	return in, due || in.Taken || in.Jumped || in.Halt != nil || len(in.Facts)+len(in.Outcomes)+len(in.Commands) > 0
+	d.unread = d.unread || due || in.Jumped // a window may have opened or closed
+	d.ask(&in)
+	return in, due || in.Taken || in.Jumped || in.Barriers != nil || len(in.Facts)+len(in.Outcomes)+len(in.Commands) > 0
 }
 
 // ask adds what waits in the store. When it cannot be read now, a later turn
@@ -346,28 +348,23 @@ func (d *Driver) ask(in *orchestrator.Input) {
 		return
 	}
 	commands, err := d.Journal.Commands(context.Background(), d.id)
-	halt, ok := d.halted()
-	if err != nil || !ok {
+	is, err2 := d.barriers()
+	if err != nil || err2 != nil {
 		return
 	}
 	in.Commands, d.unread = commands, false
-	if !sameHalt(d.halt, halt) {
-		in.Halt = halt
+	if !d.knows(is) {
+		in.Barriers = &is
 	}
-	d.halt = halt
+	d.told = &is
 }
 
-func (d *Driver) halted() (*orchestrator.Halted, bool) {
-	h, err := d.Journal.Halted(context.Background(), d.state.Scope.App, d.World.Wall())
-	return &orchestrator.Halted{Halt: h}, err == nil
+func (d *Driver) barriers() (rings.Barriers, error) {
+	return d.Journal.Barriers(context.Background(), d.state.Scope.App, d.World.Wall())
 }
 
-func sameHalt(a, b *orchestrator.Halted) bool {
-	if a == nil || a.Halt == nil || b.Halt == nil {
-		return a != nil && a.Halt == b.Halt
-	}
-	return *a.Halt == *b.Halt
-}
+// knows reports whether the engine was told of the barriers already.
+func (d *Driver) knows(is rings.Barriers) bool { return d.told != nil && d.told.Equal(is) }
 
 // save appends what was decided. When that fails the state is thrown away, and
 // the driver begins again: what was written is read then.

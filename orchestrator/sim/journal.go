@@ -21,7 +21,7 @@ type Journal interface {
 	Release(ctx context.Context, l orchestrator.Lease) error
 	Append(ctx context.Context, batches []orchestrator.Batch) error
 	Commands(ctx context.Context, id orchestrator.ID) ([]orchestrator.Command, error)
-	Halted(ctx context.Context, app rings.AppName, now time.Time) (*rings.Halt, error)
+	Barriers(ctx context.Context, app rings.AppName, now time.Time) (rings.Barriers, error)
 }
 
 // Mishap is what becomes of one write of a [Memory].
@@ -49,12 +49,17 @@ type Memory struct {
 	// Stored, if set, is called with the events that came to be on disk, and
 	// the driver that appended them.
 	Stored func(id orchestrator.ID, driver string, events []orchestrator.Event)
+	// Rings are those that windows close.
+	Rings []rings.RingName
 	// Changed, if set, is called when somebody else than a driver wrote.
 	Changed func()
 
 	records map[orchestrator.ID]*record
 	order   []orchestrator.ID // as they were created
 	halts   []rings.Halt
+	locks   []rings.Lock
+	windows []rings.Window
+	closed  *closed // by the windows
 	epochs  uint64
 	serial  uint64   // of commands
 	undo    []func() // takes back what is not on disk, latest last
@@ -99,6 +104,70 @@ func (m *Memory) Unhalt() {
 	m.halts = nil
 	m.changed()
 }
+
+// Lock adds a lock.
+func (m *Memory) Lock(l rings.Lock) {
+	m.locks = append(m.locks, l)
+	m.changed()
+}
+
+// Unlock takes a lock away again.
+func (m *Memory) Unlock(l rings.Lock) {
+	m.locks = slices.DeleteFunc(m.locks, func(o rings.Lock) bool { return o == l })
+	m.changed()
+}
+
+// AddWindow adds a window, whose zone is UTC.
+func (m *Memory) AddWindow(w rings.Window) {
+	m.windows, m.closed = append(m.windows, w), nil
+	m.changed()
+}
+
+// RemoveWindow takes a window away again.
+func (m *Memory) RemoveWindow(name rings.WindowName) {
+	m.windows, m.closed = slices.DeleteFunc(m.windows, func(w rings.Window) bool { return w.Name == name }), nil
+	m.changed()
+}
+
+// Free takes all locks and windows away.
+func (m *Memory) Free() {
+	m.locks, m.windows, m.closed = nil, nil, nil
+	m.changed()
+}
+
+// closed is what closes the rings from one time until another.
+type closed struct {
+	all         []rings.Closure
+	from, until time.Time
+}
+
+// closures are those of the windows, worked out anew when one of them is over
+// or begins.
+func (m *Memory) closures(now time.Time) ([]rings.Closure, error) {
+	if len(m.windows) == 0 {
+		return nil, nil
+	}
+	if c := m.closed; c != nil && !now.Before(c.from) && (c.until.IsZero() || now.Before(c.until)) {
+		return c.all, nil
+	}
+	all, err := rings.Closures(m.windows, m.Rings, now, func(string) (*time.Location, error) { return time.UTC, nil })
+	c := &closed{all: all, from: now}
+	for _, one := range all {
+		for _, at := range []time.Time{one.From, one.Until} {
+			if at.After(now) && (c.until.IsZero() || at.Before(c.until)) {
+				c.until = at
+			}
+		}
+	}
+	m.closed = c
+	return all, err
+}
+
+// Locks implements [Truth].
+func (m *Memory) Locks() []rings.Lock { return m.locks }
+
+// Windows implements [Truth].
+func (m *Memory) Windows() []rings.Window { return m.windows }
 
 func (m *Memory) changed() {
 	if m.Changed != nil {
@@ -311,12 +380,15 @@ func (m *Memory) Commands(_ context.Context, id orchestrator.ID) ([]orchestrator
 	return slices.Clone(r.commands), nil
 }
 
-// Halted implements [orchestrator.Store].
-func (m *Memory) Halted(_ context.Context, app rings.AppName, now time.Time) (*rings.Halt, error) {
+// Barriers implements [orchestrator.Store].
+func (m *Memory) Barriers(_ context.Context, app rings.AppName, now time.Time) (rings.Barriers, error) {
+	b := rings.Barriers{Locks: m.locks}.At(now)
 	for _, h := range m.halts {
-		if (h.App == "" || h.App == app) && h.Stands(now) {
-			return &h, nil
+		if b.Halt == nil && (h.App == "" || h.App == app) && h.Stands(now) {
+			b.Halt = &h
 		}
 	}
-	return nil, nil
+	var err error
+	b.Closed, err = m.closures(now)
+	return b, err
 }

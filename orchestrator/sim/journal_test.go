@@ -136,8 +136,8 @@ func TestMemory_inbox(t *testing.T) {
 		at    time.Time
 		halts bool
 	}{{"shop", day, true}, {"other", day, false}, {"shop", day.Add(time.Hour), false}} {
-		if h, err := n.Halted(ctx, test.app, test.at); err != nil || (h != nil) != test.halts {
-			t.Errorf("Halted(%s, %s) = %v, %v", test.app, test.at, h, err)
+		if b, err := n.Barriers(ctx, test.app, test.at); err != nil || (b.Halt != nil) != test.halts {
+			t.Errorf("Barriers(%s, %s) = %v, %v", test.app, test.at, b, err)
 		}
 	}
 	if live, _ := n.Live(ctx); !slices.Equal(live, []orchestrator.ID{"shop-1"}) {

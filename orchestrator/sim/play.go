@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -103,6 +105,8 @@ func newStage(seed uint64, o PlayOptions) *stage {
 	s.journal.Mishap = s.mishap
 	s.journal.Stored = s.stored
 	s.journal.Changed = s.notice
+	s.journal.Rings = s.App.RingNames()
+	s.checker.Truth = s.journal
 	return s
 }
 
@@ -122,6 +126,9 @@ func (s *stage) begin() {
 	for _, service := range s.HoldBack {
 		s.world.SetMaxUnavailable(service, 1)
 	}
+	for _, w := range s.Windows {
+		s.journal.AddWindow(w)
+	}
 	s.world.Next() // brings it to rest
 	s.began = s.world.Now()
 	created, err := orchestrator.New(s.App, s.Request)
@@ -138,10 +145,31 @@ func (s *stage) begin() {
 // create begins a rollout with a driver of its own.
 func (s *stage) create(id orchestrator.ID, c orchestrator.Created) {
 	s.id, s.live, s.saved, s.resumes, s.created = id, true, nil, 0, s.world.Now()
+	s.pass(&c)
 	s.checker.Follow(id, s.App)
 	s.journal.Create(id, s.world.Wall(), "ann", c)
 	s.start()
 	s.answerLater()
+}
+
+// pass goes over what stands in the way, if the person wants to from the
+// beginning, or when nothing else lets the rollout begin.
+func (s *stage) pass(c *orchestrator.Created) {
+	b, err := s.journal.Barriers(context.Background(), s.App.Name, s.world.Wall())
+	if err == nil {
+		err = c.Pass(b, s.world.Wall())
+	}
+	if errors.Is(err, orchestrator.ErrBarred) {
+		s.Used = append(s.Used, "refused")
+		c.Options.GoOver = true
+		err = c.Pass(b, s.world.Wall())
+	}
+	if err != nil {
+		panic(fmt.Sprintf("sim: a scenario that cannot begin: %v", err))
+	}
+	if c.Over != nil {
+		s.Used = append(s.Used, "went-over")
+	}
 }
 
 // behave says how versions behave.

@@ -57,12 +57,12 @@ func learn(a *rings.Application, s *orchestrator.State) {
 		case at.Number == 0:
 			continue
 		case st.Phase == orchestrator.StepDone || at.Commit != "":
-			known = rings.Known{Version: at.Version, Commit: at.Commit, At: st.FinishedAt}
+			known = rings.Known{Version: at.Version, Commit: at.Commit, At: st.FinishedAt, DecidedAt: s.StartedAt}
 		default:
 			known.Attempted = at.Version
 		}
 		if s.Phase == orchestrator.Succeeded && st.Phase == orchestrator.StepDone {
-			known.Verified = string(s.ID)
+			known.Verified, known.VerifiedAt = string(s.ID), s.FinishedAt
 		}
 		service.Known[st.Ring] = known
 		service.LastNonce = max(service.LastNonce, st.Attempt.Nonce)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ func (s *stage) calmDown() {
 	s.story.Tell(s.world.Now(), "          . all faults end")
 	s.world.Calm()
 	s.journal.Unhalt()
+	s.journal.Free()
 	for _, service := range s.App.Services {
 		s.world.PauseGitRepo(service.Name, false)
 		s.world.BreakJobs(service.Name, "")
@@ -75,6 +77,12 @@ func (s *stage) fleetTrouble(t Trouble, service rings.ServiceName, while time.Du
 	case LineHalted:
 		s.halt(while, t.N%2 == 0)
 		return true
+	case PersonLocks:
+		s.lock(t, while)
+		return true
+	case PersonCloses:
+		s.close(t, while)
+		return true
 	case ClaimTaken:
 		begin, end = func() { s.world.TakeClaim(scope, ring, "held by bob@elsewhere") }, func() { s.world.TakeClaim(scope, ring, "") }
 	case JobsBroken:
@@ -101,6 +109,47 @@ func (s *stage) halt(while time.Duration, lifted bool) {
 	s.journal.Halt(h)
 	if lifted {
 		s.world.After(while, s.journal.Unhalt)
+	}
+}
+
+// lock locks a part of the application: until a time, or until it is released.
+func (s *stage) lock(t Trouble, while time.Duration) {
+	l := rings.Lock{App: s.App.Name, Holder: fmt.Sprintf("bob-%d", t.N), By: "bob", Reason: "an incident", At: s.world.Wall()}
+	ring, service := s.App.Rings[t.N/7%len(s.App.Rings)].Name, s.App.Services[t.N/7%len(s.App.Services)].Name
+	switch t.N % 5 {
+	case 0:
+		l.Ring = ring
+	case 1:
+		l.Service = service
+	case 2:
+		l.Ring, l.Service = ring, service
+	case 3:
+		l.Cluster = s.Clusters[t.N/7%len(s.Clusters)].Name
+	}
+	if t.N/11%2 == 0 {
+		l.Until = l.At.Add(while)
+	} else {
+		s.world.After(while, func() { s.journal.Unlock(l) })
+	}
+	s.story.Tell(s.world.Now(), "          . %s", l.Words())
+	s.journal.Lock(l)
+}
+
+// close makes a window that denies from now on, for a while, or until it is
+// removed before that.
+func (s *stage) close(t Trouble, while time.Duration) {
+	w := rings.Window{App: s.App.Name, Name: rings.WindowName(fmt.Sprintf("freeze-%d", t.N)), Kind: rings.WindowDeny, From: s.world.Wall(), To: s.world.Wall().Add(while + time.Second), Zone: "UTC",
+		By: "bob", At: s.world.Wall()}
+	if t.N%3 > 0 {
+		w.Ring = s.App.Rings[t.N/7%len(s.App.Rings)].Name
+	}
+	s.story.Tell(s.world.Now(), "          . a window is made: %s %s", w.Ring, w.When())
+	s.journal.AddWindow(w)
+	if t.N/11%2 == 0 {
+		s.world.After(while/2, func() {
+			s.story.Tell(s.world.Now(), "          . the window %s is removed", w.Name)
+			s.journal.RemoveWindow(w.Name)
+		})
 	}
 }
 

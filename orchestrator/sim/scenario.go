@@ -23,6 +23,9 @@ type Scenario struct {
 	Faults   Faults
 	Bad      []Bad // versions that are not good
 	Troubles []Trouble
+	// Windows are there from the beginning. Their zone is UTC, and those with a
+	// cron begin every so many minutes of the hour.
+	Windows []rings.Window
 	// HoldBack are services whose Bundle changes one cluster at a time.
 	HoldBack []rings.ServiceName
 
@@ -68,6 +71,8 @@ const (
 	DriverLeaves TroubleKind = "driver-leaves" // in order
 	HostCrashes  TroubleKind = "host-crashes"  // what is not on disk is lost, and all drivers die
 	LineHalted   TroubleKind = "line-halted"   // for a while
+	PersonLocks  TroubleKind = "person-locks"  // a part of the application, for a while
+	PersonCloses TroubleKind = "person-closes" // a ring or all, by a window that is made now
 	ClaimTaken   TroubleKind = "claim-taken"   // another store holds a ring for a while
 	JobsBroken   TroubleKind = "jobs-broken"   // git jobs fail for a while
 	TargetsBreak TroubleKind = "targets-break" // Fleet cannot compute a Bundle's targets for a while
@@ -79,7 +84,7 @@ const (
 
 // troubles are all kinds beyond the world's happenings.
 var troubles = []TroubleKind{SecondDriver, DriverDies, DriverSleeps, DriverLeaves, HostCrashes, LineHalted, ClaimTaken, JobsBroken, TargetsBreak,
-	GitRepoHeld, PersonPauses, PersonSkips, PersonEnds}
+	GitRepoHeld, PersonPauses, PersonSkips, PersonEnds, PersonLocks, PersonCloses}
 
 // drawing is a scenario that is being drawn.
 type drawing struct {
@@ -134,6 +139,7 @@ func (d drawing) application() {
 	}
 	d.plan()
 	d.request()
+	d.windows()
 }
 
 // service draws a service that may depend on those before it.
@@ -183,6 +189,27 @@ func (d drawing) request() {
 	}
 	d.Request = orchestrator.Request{Rings: names[first:]}
 	d.Request.Options = orchestrator.Options{Redeploy: d.chance(8), Override: d.chance(8), AllowUnhealthy: d.chance(8), Reason: "because"}
+}
+
+// windows draws when rings are open and closed, in most scenarios always.
+func (d drawing) windows() {
+	if d.one(4) > 0 {
+		return
+	}
+	for i := range 1 + d.one(3) {
+		every := []int{5, 10, 15, 20}[d.one(4)]
+		w := rings.Window{App: d.App.Name, Name: rings.WindowName(fmt.Sprintf("w%d", i)), Kind: rings.WindowDeny, Cron: fmt.Sprintf("*/%d * * * *", every), Zone: "UTC", By: "ann"}
+		w.Lasts = time.Duration(1+d.one(every-1)) * time.Minute
+		if d.chance(2) {
+			w.Kind = rings.WindowAllow
+		}
+		if d.chance(2) {
+			w.Ring = d.App.Rings[d.one(len(d.App.Rings))].Name
+		}
+		d.use("window-" + string(w.Kind))
+		d.Windows = append(d.Windows, w)
+	}
+	d.Request.Options.GoOver = d.chance(3)
 }
 
 // verify makes the ring look as after a rollout of the plan that ended well.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // Story is what happened in a run, for people to read: a line for everything,
@@ -85,6 +86,8 @@ func describeInput(b orchestrator.Body) (string, bool) {
 			return "the line is free again", true
 		}
 		return fmt.Sprintf("the line is halted by %s: %s", b.Halt.By, b.Halt.Reason), true
+	case orchestrator.Barred:
+		return fmt.Sprintf("locks and closed windows: %q", rings.Barriers{Locks: b.Locks, Closed: b.Closed}.Words()), true
 	case orchestrator.ClockJumped:
 		return "the clock jumped", true
 	case orchestrator.Driven:

@@ -330,7 +330,8 @@ func testHalted(t *testing.T, s Subject) {
 	begin(t, s)
 	want := func(app rings.AppName, now time.Time, reason string) {
 		t.Helper()
-		h, err := s.Halted(t.Context(), app, now)
+		b, err := s.Barriers(t.Context(), app, now)
+		h := b.Halt
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -350,11 +351,11 @@ func testHalted(t *testing.T, s Subject) {
 	want("shop", Start.Add(time.Hour), everywhere.Reason)
 	want("shop", everywhere.Until, "")
 	want("blog", Start, everywhere.Reason)
-	h, err := s.Halted(t.Context(), "blog", Start)
+	b, err := s.Barriers(t.Context(), "blog", Start)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&everywhere, h); diff != "" {
+	if diff := cmp.Diff(&everywhere, b.Halt); diff != "" {
 		t.Errorf("halt (-want +got):\n%s", diff)
 	}
 }

@@ -283,9 +283,11 @@ var badRepositories = []badInput{
 	{"no credentials for git", func(s *scenario) { s.credentials("", "") }, add("x", "GIT/badinput-any.git"), 1},
 	{"wrong credentials for git", func(s *scenario) { s.credentials("ann", "guessed") }, add("x", "GIT/badinput-any.git"), 1},
 	{"no right to push", func(s *scenario) { s.fault("push", lab.GitFault{Only: lab.Push, Status: 403}) }, add("x", "GIT/badinput-push.git"), 1},
-	{"no GitRepo and no repo.yaml", func(s *scenario) { s.repository("bare", map[string]string{"deploy/fleet.yaml": "name: bare\n"}) }, add("x", "GIT/badinput-bare.git"), 3},
+	{"no GitRepo and no repo.yaml", func(s *scenario) {
+		s.repository("bare", map[string]string{"deploy/fleet.yaml": "name: bare\n", "deploy/Chart.yaml": emptyChart})
+	}, add("x", "GIT/badinput-bare.git"), 3},
 	{"a repo.yaml without a GitRepo", func(s *scenario) {
-		s.repository("kinds", map[string]string{"deploy/fleet.yaml": "name: kinds\n", "repo.yaml": "apiVersion: v1\nkind: Secret\n"})
+		s.repository("kinds", map[string]string{"deploy/fleet.yaml": "name: kinds\n", "deploy/Chart.yaml": emptyChart, "repo.yaml": "apiVersion: v1\nkind: Secret\n"})
 	}, add("x", "GIT/badinput-kinds.git"), 5},
 	{"a repo.yaml for other folders", func(s *scenario) {
 		s.made("folders", func(files map[string]string) {
@@ -306,6 +308,9 @@ func (s *scenario) credentials(user, password string) {
 	s.setenv("HOME="+s.home(), "ROLLOUT_GIT_USERNAME="+user, "ROLLOUT_GIT_PASSWORD="+password, "ROLLOUT_GIT_TOKEN=",
 		"NETRC=", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1")
 }
+
+// emptyChart makes a folder one of helm style.
+const emptyChart = "apiVersion: v2\nname: chart\nversion: 0.1.0\n"
 
 func (s *scenario) repository(name string, files map[string]string) {
 	s.Helper()

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"rollout/orchestrator"
+	"rollout/rings"
+)
+
+type deployOptions struct {
+	ring     rings.RingName
+	versions []string
+	request  orchestrator.Request
+}
+
+func (p *program) deployCommand() *cli.Command {
+	return &cli.Command{
+		Name: "deploy", Category: "Roll out", Usage: "Roll versions that you name out to a ring, whatever the plan says", ArgsUsage: "APP RING SERVICE=VERSION...",
+		Description: "A rollout like any other, with the ring's own gates and on the record; only the ring before need not have\n" +
+			"verified the versions. The plan stays as it is: to keep a version, plan it, too.\n\n" +
+			examples("rollout deploy shop ring-2 web=v9 --reason \"fixes the checkout\"", "rollout deploy shop ring-2 web=v9 api=v8 --reason \"incident 17\" --dry-run"),
+		Flags: append([]cli.Flag{
+			reasonFlag(),
+			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until the services that these depend on are healthy", DisableDefaultText: true},
+		}, p.shipmentFlags()...),
+		Action: func(c *cli.Context) error {
+			args := c.Args().Slice()
+			o := deployOptions{rings.RingName(args[1]), args[2:], orchestrator.Request{Link: p.link(), Options: orchestrator.Options{
+				Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}}
+			return p.runDeploy(c.Context, shipmentOf(c, rings.AppName(args[0])), o)
+		},
+	}
+}
+
+func (p *program) runDeploy(ctx context.Context, sh shipment, o deployOptions) error {
+	wanted, err := assignments(o.versions)
+	if err != nil {
+		return err
+	}
+	if o.request.Options.Reason == "" {
+		return &usageError{what: "rollout deploy: --reason is missing", hint: fmt.Sprintf("say why this goes past the plan; \"rollout plan set %s SERVICE=VERSION\" and \"rollout create %s %s\" is the usual way", sh.app, sh.app, o.ring)}
+	}
+	o.request.Rings = []rings.RingName{o.ring}
+	o.request.Deploy = rings.Plan{}
+	for _, w := range wanted {
+		o.request.Deploy[w.service] = rings.PlanEntry{Version: w.version}
+	}
+	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
+		if err := checkPlan(a, wanted, nil); err != nil {
+			return orchestrator.Created{}, err
+		}
+		r := o.request
+		r.Empty = empty
+		return orchestrator.New(a, r)
+	}
+	return p.ship(ctx, sh)
+}

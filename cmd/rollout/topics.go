@@ -1,0 +1,66 @@
+package main
+
+// topics are what `rollout help` explains beside the commands.
+var topics = map[string]string{
+	"exit-codes": "The program ends with\n\n" + exitCodes,
+	"ids": `Where a command wants an ID it takes
+
+   shop-12       the rollout
+   shop          the application's live rollout, else (show, explain, replay) its latest
+   shop/ring-1   the same, of one ring`,
+	"environment": `   ROLLOUT_STORE                                the store, if not --store
+   ROLLOUT_ACTOR                                who does this, if not --as
+   ROLLOUT_GIT_USERNAME, ROLLOUT_GIT_PASSWORD   for git over HTTPS
+   KUBECONFIG                                   the Fleet manager, if not --kubeconfig
+   NO_COLOR                                     no colours
+   CI                                           "true": no background process takes a rollout over`,
+	"concepts": `   application   what is rolled out; owns services, rings and the plan; lives in one workspace of one Fleet manager
+   service       one fleet.yaml in a git repository, deployed by a Fleet GitRepo; depends on other services
+   cluster       one Fleet Cluster object; its ring is a label, which can change at any time
+   ring          an ordered group of clusters, chosen by label, with a policy
+   version       the value that a service's fleet.yaml carries for a ring
+   plan          the version wanted for each service; a service without an entry is not touched
+   rollout       one run of a plan, or of a part of it, over one ring or several
+   step          one service on one ring, within a rollout
+   wave          the steps of a ring whose dependencies are all done, so that they go together
+   gate          what must hold before a step or ring may start or end: upstream verified, approval, soak, check
+   driver        the one process that moves a rollout on`,
+	"rings": `Rings are rolled out in their order. A ring's clusters are those that carry the application's selector and, as its
+ring label, the ring's name: Fleet acts on these labels at once, and "cluster add" and "cluster set-ring" show first
+what it will deploy.
+
+A ring begins when the ring before it that has clusters is done in the same rollout, or was verified at these very
+versions by an earlier one. Within a ring the services go in waves, each when all that it depends on is live there. It
+is done when every cluster has acknowledged the commit and is ready, its checks answer well, its soak is over, and who
+must approve has.
+
+   rollout ring update APP RING --soak 30m --approve-before    what a ring demands
+   rollout explain ID                                          what holds now, and until when`,
+	"nonce": `Fleet has no single field that says "this cluster runs that commit". So with every change of a version the commit also
+sets a number on the ring's entry, forceSyncGeneration: the nonce. Fleet's agent reports it back only after it has
+applied that very deployment, and a step is done only when every expected cluster has reported it and is ready.
+
+A new nonce also makes Fleet apply again what had failed: "rollout create --redeploy" sets one on purpose. Rancher's
+Force Update button has no effect on a ring whose entry carries a nonce.`,
+	"file": `An application can be one file, for review and for git:
+
+   apiVersion: rollout/v1
+   kind: Application
+   name: shop
+   selector: {app: shop}                  the labels of its clusters; this is the default
+   rings:                                 in the order in which they are rolled out
+   - name: ring-1
+     policy: {soak: 30m, onFailure: rollback-ring}
+     clusters: [eu-1, eu-2]
+   services:
+   - name: db
+     repo: https://git.example.com/shop/db.git
+     path: deploy
+   - name: api
+     repo: https://git.example.com/shop/api.git
+     path: deploy
+     dependsOn: [db]
+
+"rollout import" writes one of what Fleet runs, "rollout export" of an application that there is; "rollout apply" makes
+the application what it says; "rollout schema" prints what it may say. The plan is not in it: that is for CI to say.`,
+}

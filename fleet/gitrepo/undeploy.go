@@ -1,0 +1,117 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+
+	"rollout/fleet/fleetyaml"
+	"rollout/orchestrator"
+)
+
+// Undeployment is a service that is taken off a ring by its fleet.yaml.
+type Undeployment struct {
+	File   string // path in the repository
+	Before []byte // as it is at the branch's tip
+	*fleetyaml.Edit
+	// Commit is the one that says so: ours, once it was pushed; when the file
+	// says so already, the last that touched it. "" when it is still to be made.
+	Commit, Author string
+}
+
+// Undeploy writes what takes the job's one service off its ring, and pushes it.
+// Before each push, agree is asked about exactly what would be pushed; its error
+// is returned, and nothing is pushed. A nil agree only looks. When the file says
+// so already, nothing is pushed either, and Changed is false. The error is agree's
+// or an *[Error]; with the result Unknown the push may have arrived: asking again
+// tells, and repeats nothing.
+func (p *Publisher) Undeploy(ctx context.Context, j orchestrator.Job, agree func(Undeployment) error) (Undeployment, error) {
+	var out Undeployment
+	var refused error
+	ask := agree
+	if agree != nil {
+		ask = func(u Undeployment) error {
+			refused = agree(u)
+			return refused
+		}
+	}
+	err := p.act(ctx, j, func(m *mirror, qs []*query) (err error) {
+		out, err = p.undeploy(ctx, m, j, qs[0], ask)
+		return err
+	})
+	if refused != nil {
+		return out, refused
+	}
+	return out, err
+}
+
+func (p *Publisher) undeploy(ctx context.Context, m *mirror, j orchestrator.Job, q *query, agree func(Undeployment) error) (Undeployment, error) {
+	if agree == nil {
+		if err := m.fetch(ctx); err != nil {
+			return Undeployment{}, err
+		}
+		u, _, err := q.off(ctx, m)
+		return u, err
+	}
+	for try := range p.opts.Pushes {
+		if err := pause(ctx, try); err != nil {
+			return Undeployment{}, err
+		}
+		u, err := p.pushOff(ctx, m, j, q, agree)
+		if !errors.Is(err, errStale) {
+			return u, err
+		}
+	}
+	return Undeployment{}, m.contended(p.opts.Pushes)
+}
+
+// pushOff tries once. errStale means that the branch moved on.
+func (p *Publisher) pushOff(ctx context.Context, m *mirror, j orchestrator.Job, q *query, agree func(Undeployment) error) (Undeployment, error) {
+	adv, err := m.meet(ctx)
+	if err != nil {
+		return Undeployment{}, err
+	}
+	u, s, err := q.off(ctx, m)
+	if err != nil || !u.Changed {
+		return u, err
+	}
+	if err := agree(u); err != nil {
+		return u, err
+	}
+	d, err := p.draft(ctx, m, map[string][]byte{u.File: u.Bytes}, message(j, []change{{service: q.item.Service, from: s.version, off: true}}))
+	if err != nil {
+		return u, err
+	}
+	if err := m.push(ctx, d, adv); err != nil {
+		return u, err
+	}
+	u.Commit, u.Author = d.commit.String(), p.opts.Author.Name
+	return u, d.save(m)
+}
+
+// off is what the file at the tip would become, and what it says now.
+func (q *query) off(ctx context.Context, m *mirror) (Undeployment, *state, error) {
+	tip, err := m.node(m.tip)
+	if err != nil {
+		return Undeployment{}, nil, err
+	}
+	s, err := q.state(ctx, m, tip)
+	if err == nil {
+		err = s.err
+	}
+	if err != nil {
+		return Undeployment{}, nil, q.about(err)
+	}
+	e, err := s.file.Undeploy(fleetyaml.Change{Ring: q.ring, All: q.reach.Clusters, Targets: q.reach.Targets, Fields: q.fields})
+	if err != nil {
+		return Undeployment{}, nil, q.about(err)
+	}
+	u := Undeployment{File: s.path, Before: s.file.Bytes(), Edit: e}
+	if !e.Changed {
+		var last orchestrator.Survey
+		if err := q.last(ctx, m, tip, &last); err != nil {
+			return Undeployment{}, nil, err
+		}
+		u.Commit, u.Author = last.Commit, last.Author
+	}
+	return u, s, nil
+}

@@ -1,0 +1,185 @@
+package appfile
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"rollout/rings"
+)
+
+// What the first lines of a file say.
+const (
+	APIVersion = "rollout/v1"
+	Kind       = "Application"
+)
+
+// DefaultRingLabel is the label that carries a cluster's ring, and
+// DefaultBranch what Fleet follows, unless the file says otherwise.
+const (
+	DefaultRingLabel = "ring"
+	DefaultBranch    = "main"
+)
+
+// File is an application as its file says it. The zero value of a field is
+// what the file leaves out.
+type File struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Name       rings.AppName     `json:"name"`
+	Workspace  string            `json:"workspace,omitempty"` // "": as --namespace says
+	RingLabel  string            `json:"ringLabel,omitempty"`
+	Selector   map[string]string `json:"selector,omitempty"`
+	Rings      []Ring            `json:"rings,omitempty"`    // in rollout order
+	Services   []Service         `json:"services,omitempty"` // in any order
+}
+
+// Ring is a ring, its policy, and the clusters that are on it.
+type Ring struct {
+	Name     rings.RingName      `json:"name"`
+	Policy   Policy              `json:"policy,omitzero"`
+	Clusters []rings.ClusterName `json:"clusters,omitempty"`
+}
+
+// Policy is [rings.Policy] in the words of the command line.
+type Policy struct {
+	Deadline        Span            `json:"deadline,omitempty"`
+	UptakeDeadline  Span            `json:"uptakeDeadline,omitempty"`
+	ApproveBefore   bool            `json:"approveBefore,omitempty"`
+	ApproveAfter    bool            `json:"approveAfter,omitempty"`
+	ApprovalExpires Span            `json:"approvalExpires,omitempty"`
+	Soak            Span            `json:"soak,omitempty"`
+	MaxFailed       Amount          `json:"maxFailed,omitzero"`
+	OnOffline       rings.OnOffline `json:"onOffline,omitempty"`
+	MaxOffline      Amount          `json:"maxOffline,omitzero"`
+	OnFailure       rings.OnFailure `json:"onFailure,omitempty"`
+	OnJoin          rings.OnJoin    `json:"onJoin,omitempty"`
+	Checks          []Check         `json:"checks,omitempty"`
+}
+
+// Check is [rings.Check].
+type Check struct {
+	Name      string          `json:"name"`
+	Kind      rings.CheckKind `json:"kind"`
+	Command   string          `json:"command,omitempty"`
+	URL       string          `json:"url,omitempty"`
+	Query     string          `json:"query,omitempty"`
+	Threshold string          `json:"threshold,omitempty"`
+	Interval  Span            `json:"interval,omitempty"`
+	Timeout   Span            `json:"timeout,omitempty"`
+	Samples   int             `json:"samples,omitempty"`
+	Failures  int             `json:"failures,omitempty"`
+}
+
+// Service is a service as `service add` is told of it.
+type Service struct {
+	Name           rings.ServiceName   `json:"name"`
+	Repo           string              `json:"repo"`
+	Branch         string              `json:"branch,omitempty"`
+	Path           string              `json:"path,omitempty"`
+	GitRepo        string              `json:"gitRepo,omitempty"` // "": the one that deploys it
+	ClientSecret   string              `json:"clientSecret,omitempty"`
+	Fields         []string            `json:"fields,omitempty"`
+	DependsOn      []rings.ServiceName `json:"dependsOn,omitempty"`
+	AcceptRedeploy bool                `json:"acceptRedeploy,omitempty"`
+}
+
+// Span is a duration as people write it: "90s", "1h30m".
+type Span time.Duration
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s Span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Span) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err == nil {
+		*s = Span(d)
+	}
+	return err
+}
+
+// String is the duration without parts that are zero: "1h", not "1h0m0s".
+func (s Span) String() string {
+	out, rest := "", time.Duration(s)
+	for _, u := range []struct {
+		name string
+		size time.Duration
+	}{{"h", time.Hour}, {"m", time.Minute}} {
+		if n := rest / u.size; n != 0 {
+			out += fmt.Sprintf("%d%s", n, u.name)
+			rest -= n * u.size
+		}
+	}
+	if rest != 0 || out == "" {
+		out += rest.String()
+	}
+	return out
+}
+
+// Amount is [rings.Amount]; a number may be written without quotes.
+type Amount struct{ rings.Amount }
+
+// MarshalJSON writes a number, or a share in quotes.
+func (a Amount) MarshalJSON() ([]byte, error) {
+	if a.Percent {
+		return json.Marshal(a.String())
+	}
+	return json.Marshal(a.N)
+}
+
+// UnmarshalJSON reads both, and a number in quotes.
+func (a *Amount) UnmarshalJSON(text []byte) (err error) {
+	var words string
+	if json.Unmarshal(text, &words) != nil {
+		words = string(text)
+	}
+	a.Amount, err = rings.ParseAmount(words)
+	return err
+}
+
+// Of is the file of an application as it is stored, with the clusters that are
+// recorded for it.
+func Of(a *rings.Application, clusters []rings.Cluster) *File {
+	f := &File{APIVersion: APIVersion, Kind: Kind, Name: a.Name}
+	for _, s := range sections {
+		s.write(f, a, clusters)
+	}
+	return f
+}
+
+// Application is what the file describes, without what is only known once it
+// is stored. The error is as of [rings.Application.Validate].
+func (f *File) Application() (*rings.Application, error) {
+	a := &rings.Application{Name: f.Name, Workspace: f.Workspace, RingLabel: or(f.RingLabel, DefaultRingLabel), Selector: maps.Clone(f.Selector)}
+	if len(a.Selector) == 0 {
+		a.Selector = map[string]string{"app": string(f.Name)}
+	}
+	for _, r := range f.Rings {
+		a.Rings = append(a.Rings, rings.Ring{Name: r.Name, Policy: r.Policy.policy()})
+	}
+	for _, s := range f.Services {
+		a.Services = append(a.Services, s.service())
+	}
+	return a, a.Validate()
+}
+
+// RingOf returns the ring that the file puts the cluster on, and whether it
+// names the cluster at all.
+func (f *File) RingOf(cluster rings.ClusterName) (rings.RingName, bool) {
+	for _, r := range f.Rings {
+		if slices.Contains(r.Clusters, cluster) {
+			return r.Name, true
+		}
+	}
+	return "", false
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,95 @@
+package rings
+
+import (
+	"slices"
+	"time"
+)
+
+// Barriers are what lets nothing new start on an application: the halt of the
+// line, locks, and closed windows. The zero value is none. What runs may always
+// finish.
+//
+// To know what holds a service on a ring at a time, narrow them down:
+//
+//	b.At(now).On(ring, service, clusters).Empty()
+type Barriers struct {
+	Halt   *Halt     `json:"halt,omitempty"`
+	Locks  []Lock    `json:"locks,omitempty"`
+	Closed []Closure `json:"closed,omitempty"` // those that stand, and the next ones
+}
+
+// Empty reports whether nothing is held.
+func (b Barriers) Empty() bool { return b.Halt == nil && len(b.Locks) == 0 && len(b.Closed) == 0 }
+
+// At returns those that stand at the time. It shares nothing with b but what
+// they point to, like all that follow.
+func (b Barriers) At(now time.Time) Barriers {
+	out := Barriers{Locks: keep(b.Locks, func(l Lock) bool { return l.Stands(now) }), Closed: keep(b.Closed, func(c Closure) bool { return c.Stands(now) })}
+	if b.Halt != nil && b.Halt.Stands(now) {
+		out.Halt = b.Halt
+	}
+	return out
+}
+
+// Left returns those that are not over at the time, closures that are to come
+// included.
+func (b Barriers) Left(now time.Time) Barriers {
+	out := Barriers{Locks: keep(b.Locks, func(l Lock) bool { return l.Stands(now) }), Closed: keep(b.Closed, func(c Closure) bool { return !c.Over(now) })}
+	if b.Halt != nil && b.Halt.Stands(now) {
+		out.Halt = b.Halt
+	}
+	return out
+}
+
+// On returns those that hold the service on the ring with these clusters; with
+// an empty service, those that hold the ring as a whole.
+func (b Barriers) On(ring RingName, service ServiceName, clusters []ClusterName) Barriers {
+	return Barriers{Halt: b.Halt, Locks: keep(b.Locks, func(l Lock) bool { return l.Covers(ring, service, clusters) }),
+		Closed: keep(b.Closed, func(c Closure) bool { return c.Ring == ring })}
+}
+
+// Without returns those that are not of the others: the locks and closures that
+// a person goes over. A lock that was set anew since, a window that was made
+// anew and the next time that it closes are others.
+func (b Barriers) Without(over Barriers) Barriers {
+	return Barriers{Halt: b.Halt,
+		Locks: keep(b.Locks, func(l Lock) bool {
+			return !slices.ContainsFunc(over.Locks, func(o Lock) bool { return o.Same(l) && o.At.Equal(l.At) })
+		}),
+		Closed: keep(b.Closed, func(c Closure) bool { return !slices.ContainsFunc(over.Closed, c.Same) })}
+}
+
+// Words say what each lock and closure holds, why and until when.
+func (b Barriers) Words() []string {
+	var out []string
+	for _, l := range b.Locks {
+		out = append(out, l.Words())
+	}
+	for _, c := range b.Closed {
+		out = append(out, c.Told())
+	}
+	return out
+}
+
+// Equal reports whether both say the same.
+func (b Barriers) Equal(o Barriers) bool {
+	if (b.Halt == nil) != (o.Halt == nil) || b.Halt != nil && *b.Halt != *o.Halt {
+		return false
+	}
+	return slices.EqualFunc(b.Locks, o.Locks, func(a, b Lock) bool {
+		return a.Same(b) && a.By == b.By && a.Reason == b.Reason && a.Link == b.Link && a.At.Equal(b.At) && a.Until.Equal(b.Until)
+	}) && slices.EqualFunc(b.Closed, o.Closed, func(a, b Closure) bool {
+		return a.Same(b) && a.From.Equal(b.From) && a.Opens.Equal(b.Opens) && a.Words == b.Words
+	})
+}
+
+// keep returns the elements that are wanted; nil when there are none.
+func keep[T any](all []T, want func(T) bool) []T {
+	var out []T
+	for _, one := range all {
+		if want(one) {
+			out = append(out, one)
+		}
+	}
+	return out
+}
