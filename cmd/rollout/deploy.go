@@ -25,13 +25,13 @@ func (p *program) deployCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			reasonFlag(),
 			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, locks and closed windows", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until the services that these depend on are healthy", DisableDefaultText: true},
 		}, p.shipmentFlags()...),
 		Action: func(c *cli.Context) error {
 			args := c.Args().Slice()
 			o := deployOptions{rings.RingName(args[1]), args[2:], orchestrator.Request{Link: p.link(), Options: orchestrator.Options{
-				Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}}
+				Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), GoOver: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}}
 			return p.runDeploy(c.Context, shipmentOf(c, rings.AppName(args[0])), o)
 		},
 	}

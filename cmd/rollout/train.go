@@ -35,7 +35,7 @@ type passage struct {
 func (p *program) trainCommand() *cli.Command {
 	return &cli.Command{
 		Name: "train", Category: "Roll out", Usage: "Take to a ring what is verified on the ring before", ArgsUsage: "APP [RING]",
-		Description: "Service by service, and none without what it depends on. What is not verified there, was withdrawn by a rollback,\n" +
+		Description: "Service by service, and none without what it depends on. What is not verified there, is locked, was withdrawn by a rollback,\n" +
 			"or was decided on for the ring since, is left, and why is said. Nothing is taken twice: after a train that failed,\n" +
 			"\"rollout retry\" tries again. Of several rings the last one goes first, so that it gets what the one before has proved.\n\n" +
 			examples("rollout train shop ring-2", "rollout train shop ring-2 --dry-run", "rollout train shop --all-rings",
@@ -169,9 +169,13 @@ func momentOf(ctx context.Context, db *store.DB, a *rings.Application, word stri
 // take is none.
 func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring rings.RingName) (trainView, error) {
 	v := trainView{App: sh.app, Ring: ring, Takes: map[rings.ServiceName]rings.Version{}}
+	locked, err := p.lockedOn(ctx, sh.app, ring)
+	if err != nil {
+		return v, err
+	}
 	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
 		t := w.train
-		t.Ring, t.Empty = ring, empty
+		t.Ring, t.Empty, t.Locked = ring, empty, locked
 		if err := w.passes(a, t); err != nil {
 			return orchestrator.Created{}, err
 		}
@@ -193,6 +197,30 @@ func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring ri
 		v.Reason = err.Error()
 	}
 	return v, err
+}
+
+// lockedOn are the services that are locked on the ring, each with who locked it
+// and why.
+func (p *program) lockedOn(ctx context.Context, app rings.AppName, ring rings.RingName) (map[rings.ServiceName]string, error) {
+	out := map[rings.ServiceName]string{}
+	err := p.withApp(ctx, app, func(ctx context.Context, db *store.DB, a *rings.Application) error {
+		now := p.now()
+		all, err := db.Barriers(ctx, app, now)
+		if err != nil {
+			return err
+		}
+		clusters, err := db.Clusters(ctx, app)
+		if err != nil {
+			return err
+		}
+		for _, s := range a.ServiceNames() {
+			if locks := all.At(now).On(ring, s, namesOn(clusters, ring)).Locks; len(locks) > 0 {
+				out[s] = locks[0].Words()
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // passes is why one of several rings is not gone to.

@@ -68,6 +68,11 @@ func TestPromote(t *testing.T) {
 
 	// The last ring first: ring-3 has nothing to take yet.
 	s.says(s.ok("train", s.app, "prod", "--dry-run"), "train:", "from ring-1")
+	s.ok("lock", s.app, "--ring", "ring-2", "--service", "api", "--reason", "a sale")
+	if v := s.train(s.ok("train", s.app, "ring-2", "--dry-run", "-o", "json")); v.Takes["db"] != "v2" || v.Takes["api"] != "" || v.causes()["api"] != "locked" {
+		t.Errorf("the train while api is locked: %+v", v)
+	}
+	s.ok("unlock", s.app, "--ring", "ring-2", "--service", "api")
 	first := s.trains(s.ok("train", s.app, "prod", "-o", "json"))
 	if len(first) != 2 || first[0].Ring != "ring-3" || first[0].Rollout != nil || first[1].Takes["db"] != "v2" || first[1].Takes["api"] != "v2" || first[1].Rollout == nil || first[1].Rollout.Phase != "Succeeded" {
 		t.Fatalf("the first train: %+v", first)
