@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -367,7 +366,6 @@ func TestWatch_RingAfterRing(t *testing.T) {
 func ringAfterRing(t *testing.T, f *fakeAPI) {
 	t.Helper()
 	m := f.manager(t, Options{})
-	before := runtime.NumGoroutine()
 	for i := range 50 {
 		first := watchRing(t, m, "ring-1", "c1", "c2")
 		await(t, "ring-1", first.synced)
@@ -380,14 +378,7 @@ func ringAfterRing(t *testing.T, f *fakeAPI) {
 		await(t, "the end of ring-2", second.done)
 	}
 	waitWatches(t, f, 0)
-	f.CloseClientConnections()
-	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(deadline); {
-		time.Sleep(5 * time.Millisecond)
-	}
-	if after := runtime.NumGoroutine(); after > before {
-		buf := make([]byte, 1<<20)
-		t.Errorf("got %d goroutines, want the %d from before:\n%s", after, before, buf[:runtime.Stack(buf, true)])
-	}
+	wantNoGoroutine(t)
 }
 
 func TestWatch_LeavesNoGoroutine(t *testing.T) {
@@ -403,25 +394,32 @@ func TestWatch_LeavesNoGoroutine(t *testing.T) {
 	wantNoGoroutine(t)
 }
 
-// wantNoGoroutine looks for goroutines of a watch that has ended.
+// wantNoGoroutine waits for the end of all goroutines of watches. A stream's has
+// counted itself out, and may be in its last lines.
 func wantNoGoroutine(t *testing.T) {
 	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		left := watching()
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("left:\n%s", strings.Join(left, "\n\n"))
+		}
+	}
+}
+
+// watching are the stacks of the goroutines that belong to a watch.
+func watching() []string {
 	buf := make([]byte, 1<<20)
-	stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
-	left := map[string]bool{}
-	for _, s := range stacks {
+	var out []string
+	for _, s := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 		for _, part := range []string{"tools/cache.", "pkg/watch.", "fleet.(*feed)", "fleet.(*source"} {
 			if strings.Contains(s, part) {
-				left[s] = true
+				out = append(out, s)
+				break
 			}
 		}
 	}
-	// The stream's goroutine has counted itself out, and may be in its last lines.
-	if len(left) > 0 {
-		time.Sleep(100 * time.Millisecond)
-		again := string(buf[:runtime.Stack(buf, true)])
-		if strings.Contains(again, "tools/cache.") || strings.Contains(again, "fleet.(*source") || strings.Contains(again, "fleet.(*feed)") {
-			t.Errorf("left: %s", slices.Collect(maps.Keys(left)))
-		}
-	}
+	return out
 }
