@@ -162,26 +162,23 @@ func TestFleetWords(t *testing.T) {
 }
 
 // The values of a deployment lie in a Secret; while that is not there, the agent
-// is told to wait.
+// is told to wait, and waits.
 func TestFleetAwaitsValues(t *testing.T) {
 	s := play(t, "values", 0)
 	s.setUp(service{name: "db"})
 	c, err := s.lab.Client()
 	s.must(err)
 	bd := s.bundleDeployment("c1", "db")
-	taken := &corev1.Secret{}
 	hash := s.byHand("db", "v1", "v2")
+	s.hint("values-db", hash)
+	waits := func() bool { return s.bundleDeployment("c1", "db").Spec.WaitingForValues }
 	s.eventually(time.Minute, "c1's agent is told to wait for its values", func() bool {
-		secret := &corev1.Secret{} // what is under way when it is taken away makes it anew
-		if c.Get(s.ctx, client.ObjectKeyFromObject(bd), secret) == nil && c.Delete(s.ctx, secret) == nil {
-			taken = secret
-		}
-		return s.bundleDeployment("c1", "db").Spec.WaitingForValues
+		// What is under way when it is taken away makes it anew.
+		s.must(client.IgnoreNotFound(c.Delete(s.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: bd.Name, Namespace: bd.Namespace}})))
+		return waits()
 	})
-	taken.UID, taken.ResourceVersion = "", ""
-	s.must(c.Create(s.ctx, taken))
-	s.deployed(hash, "db")
-	s.eventually(time.Minute, "db on c1 at v2", func() bool { return s.live("c1", "db") == "v2" })
+	was := s.release("c1", "db")
+	s.steadily(5*time.Second, "c1 waits, and is not upgraded", func() bool { return waits() && s.release("c1", "db") == was })
 }
 
 // tornBy lets db's chart make broken YAML for images with this end.
@@ -250,7 +247,7 @@ func TestDependsOn(t *testing.T) {
 	s.commitFile("api", "deploy/fleet.yaml", s.fleetYAML("api")+"dependsOn:\n- name: depends-db\n")
 	s.ok("plan", "set", s.app, "api=v2")
 	create := s.begin("create", s.app, "ring-1")
-	s.eventuallyBy(500*time.Millisecond, time.Minute, "api waits for db", func() bool {
+	s.eventuallyBy(aLook, time.Minute, "api waits for db", func() bool {
 		return strings.Contains(s.look("explain", s.app).stdout, "dependent bundle(s) are not ready")
 	})
 	s.imageByHand("c1", "db", "v1")

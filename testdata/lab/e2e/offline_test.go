@@ -59,7 +59,7 @@ func TestOffline(t *testing.T) {
 	waits.offline("v2", "c1")
 
 	// A soak does not end on the word of a dead agent.
-	soaks.eventuallyBy(500*time.Millisecond, 2*time.Minute, "a sign of the agents is missing", func() bool {
+	soaks.eventuallyBy(aLook, 2*time.Minute, "a sign of the agents is missing", func() bool {
 		return strings.Contains(soaks.look("explain", soaks.app).stdout, "waiting for a sign of the agents of 1 clusters")
 	})
 	fails.readyOfTheDead("c5")
@@ -94,7 +94,7 @@ func (s *scenario) heldBack(version, words string, hold func(string) (release fu
 			s.Logf("the last explanation:\n%s", why)
 		}
 	}()
-	s.eventuallyBy(500*time.Millisecond, time.Minute, "it waits for c5: "+words, func() bool {
+	s.eventuallyBy(aLook, time.Minute, "it waits for c5: "+words, func() bool {
 		why = s.look("explain", s.app).stdout
 		return strings.Contains(why, words)
 	})

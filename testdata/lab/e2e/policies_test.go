@@ -16,7 +16,7 @@ func TestUnplannedDependency(t *testing.T) {
 	}
 	s.ok("plan", "set", s.app, "api=v2")
 	create := s.begin("create", s.app, "ring-1")
-	s.eventuallyBy(500*time.Millisecond, time.Minute, "api is held back", func() bool {
+	s.eventuallyBy(aLook, time.Minute, "api is held back", func() bool {
 		why := s.look("explain", s.app).stdout
 		return strings.Contains(why, "it is not in the plan, and its dependents wait for it") && strings.Contains(why, "c1 NotReady")
 	})
@@ -79,7 +79,7 @@ func TestSoakBeginsAgain(t *testing.T) {
 	if late := s.breaks("c1", "db"); late < 2*time.Second {
 		t.Errorf("Fleet saw %s after it that db on c1 is broken", late)
 	}
-	s.eventuallyBy(500*time.Millisecond, 30*time.Second, "the loss is said", func() bool {
+	s.eventuallyBy(aLook, 30*time.Second, "the loss is said", func() bool {
 		return strings.Contains(s.look("explain", s.app).stdout, "ring-1: is not healthy: db: c1 NotReady")
 	})
 	s.imageByHand("c1", "db", "v1-slow")
@@ -94,10 +94,9 @@ func TestSoakBeginsAgain(t *testing.T) {
 	s.says(s.ok("replay", s.app), "every decision the same")
 }
 
-// takesTurns gives db a strategy of Fleet's own.
-func (s *scenario) takesTurns(maxUnavailable string) {
-	s.Helper()
-	s.deployed(s.commitFile("db", "deploy/fleet.yaml", s.fleetYAML("db")+"rolloutStrategy:\n  maxUnavailable: "+maxUnavailable+"\n"), "db")
+// inTurns is db with a strategy of Fleet's own.
+func inTurns(maxUnavailable string) service {
+	return service{name: "db", tail: "rolloutStrategy:\n  maxUnavailable: " + maxUnavailable + "\n"}
 }
 
 // Under maxUnavailable: 1 the clusters take turns, and each has the whole
@@ -105,8 +104,7 @@ func (s *scenario) takesTurns(maxUnavailable string) {
 func TestMaxUnavailable(t *testing.T) {
 	const deadline = 35 * time.Second
 	s := play(t, "turns", 2)
-	s.setUp(service{name: "db"})
-	s.takesTurns("1")
+	s.setUp(inTurns("1"))
 	s.ok("ring", "update", s.app, "ring-1", "--deadline", deadline.String())
 	s.ok("plan", "set", s.app, "db=v2-slow")
 	create := s.begin("create", s.app, "ring-1")
@@ -151,7 +149,7 @@ func (s *scenario) head(repo string) string {
 func TestNeverFinishes(t *testing.T) {
 	s := play(t, "never", 0)
 	s.setUp(service{name: "db"})
-	s.takesTurns("0")
+	s.commitFile("db", "deploy/fleet.yaml", s.fleetYAML("db")+inTurns("0").tail)
 	s.ok("plan", "set", s.app, "db=v2")
 	s.says(s.ends(5, "create", s.app, "ring-1"), "maxUnavailable 0 never lets a healthy cluster be updated", "write `maxUnavailable: 1`")
 	if n := s.commits("db"); n != 0 {

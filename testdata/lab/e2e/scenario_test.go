@@ -55,6 +55,7 @@ type service struct {
 	needs []string
 	repo  string
 	path  string
+	tail  string // of its fleet.yaml
 }
 
 // play begins a scenario, side by side with the others. Its rings are twoRings,
@@ -149,6 +150,7 @@ func (s *scenario) repositories(services []service) {
 		}
 		made, err := lab.HelmService(s.app+"-"+v.name, lab.Service{Path: v.folder(), Namespace: s.app, RingLabel: s.ringLabel(), Rings: s.ringNames()})
 		s.must(err)
+		made[v.folder()+"/fleet.yaml"] += v.tail
 		maps.Copy(files[repo], made)
 		manifest := s.gitRepo(v)
 		if old := files[repo]["repo.yaml"]; old != "" {
@@ -217,7 +219,11 @@ func (s *scenario) eventually(within time.Duration, what string, is func() bool)
 // nothing else to do.
 const patience = 4
 
-// eventuallyBy asks so often: what takes a process to ask, not too often.
+// aLook is how often something is asked for which the program must be run: that
+// costs more than all that Fleet does meanwhile.
+const aLook = time.Second
+
+// eventuallyBy asks so often.
 func (s *scenario) eventuallyBy(every, within time.Duration, what string, is func() bool) {
 	s.Helper()
 	for end := time.Now().Add(patience * within); time.Now().Before(end); time.Sleep(every) {
@@ -502,7 +508,7 @@ func (s *scenario) awaits(within time.Duration, what string, is func(rollout) bo
 			s.Logf("the last look:\n%s%s", last.stdout, last.stderr)
 		}
 	}()
-	s.eventuallyBy(300*time.Millisecond, within, what, func() bool {
+	s.eventuallyBy(aLook, within, what, func() bool {
 		last = s.look("show", s.app, "-o", "json")
 		return last.code == 0 && is(s.decode(last))
 	})
