@@ -22,9 +22,14 @@ build: ## build bin/rollout
 # The simulator has no goroutines to race, and plays more without the detector.
 SIM := ./orchestrator/sim ./orchestrator/explore
 
+# The scripts start the program many hundred times: with the detector that takes
+# minutes more. The other tests of the command line have it.
+SCRIPTS := ^TestScript$$
+
 test: vet ## vet, staticcheck and all tests that need no Fleet, with the race detector
-	go test $(RACE) $$(go list ./... | grep -v -e orchestrator/sim -e orchestrator/explore)
-	go test $(SIM)
+	go test $(RACE) -timeout 20m -skip '$(SCRIPTS)' $$(go list ./... | grep -v -e orchestrator/sim -e orchestrator/explore)
+	go test -timeout 20m -run '$(SCRIPTS)' ./cmd/rollout
+	go test -timeout 20m $(SIM)
 	cd $(LAB) && go test . ./cmd/...
 
 vet:
