@@ -65,17 +65,23 @@ func (f *File) Edit(c Change) (*Edit, error) {
 	p.faults = append(p.faults, f.fileFaults()...)
 	p.collect()
 	p.write()
+	return p.conclude(p.checkOne)
+}
+
+// conclude makes the Edit of what was planned, and holds it against the plan: what the file says, and by check what each
+// cluster gets.
+func (p *plan) conclude(check func(Outcome) *Error) (*Edit, error) {
 	if len(p.faults) > 0 {
 		slices.SortStableFunc(p.faults, byPlace)
 		return nil, p.faults
 	}
-	edited := apply(f.src, p.splices)
+	edited := apply(p.f.src, p.splices)
 	after, fs := p.verify(edited)
 	if len(fs) > 0 {
 		return nil, fs
 	}
 	e := &Edit{Bytes: edited, Changed: len(p.splices) > 0, Entries: p.entries(), Effects: p.outcomes(after)}
-	if fs := p.check(e.Effects, p.checkOne); len(fs) > 0 {
+	if fs := p.check(e.Effects, check); len(fs) > 0 {
 		return nil, fs
 	}
 	return e, nil

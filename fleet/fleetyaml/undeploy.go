@@ -24,21 +24,8 @@ func (f *File) Undeploy(c Change) (*Edit, error) {
 		slices.Sort(p.edits[at].edit.Clusters)
 		p.writeOff(at, p.edits[at])
 	}
-	if len(p.faults) > 0 {
-		slices.SortStableFunc(p.faults, byPlace)
-		return nil, p.faults
-	}
 	slices.SortFunc(p.splices, func(a, b splice) int { return a.start - b.start })
-	edited := apply(f.src, p.splices)
-	after, fs := p.verify(edited)
-	if len(fs) > 0 {
-		return nil, fs
-	}
-	e := &Edit{Bytes: edited, Changed: len(p.splices) > 0, Entries: p.entries(), Effects: p.outcomes(after)}
-	if fs := p.check(e.Effects, p.checkOff); len(fs) > 0 {
-		return nil, fs
-	}
-	return e, nil
+	return p.conclude(p.checkOff)
 }
 
 // collectDeployed finds the last entry that each deployed cluster of the ring gets.
