@@ -15,11 +15,7 @@ import (
 // nextRings says of everything that is current which ring is next, and what
 // keeps it from there.
 func (f finder) nextRings(ctx context.Context, db *store.DB, a *rings.Application, places []placeView, found []foundView) error {
-	barriers, err := db.Barriers(ctx, a.Name, f.now)
-	if err != nil {
-		return err
-	}
-	clusters, err := db.Clusters(ctx, a.Name)
+	held, err := holdingOn(ctx, db, a.Name, f.now)
 	if err != nil {
 		return err
 	}
@@ -40,20 +36,9 @@ func (f finder) nextRings(ctx context.Context, db *store.DB, a *rings.Applicatio
 			continue
 		}
 		v.Next = &nextRingView{Ring: ring, InTheWay: []string{}, Command: fmt.Sprintf("rollout create %s %s --only %s", a.Name, ring, v.Service)}
-		v.Next.InTheWay = append(v.Next.InTheWay, inTheWay(a, v.Service, v.Version, ring, page.Rollouts, barriers.At(f.now).On(ring, v.Service, namesOn(clusters, ring)))...)
+		v.Next.InTheWay = append(v.Next.InTheWay, inTheWay(a, v.Service, v.Version, ring, page.Rollouts, held.on(ring, v.Service))...)
 	}
 	return nil
-}
-
-// namesOn are the names of the clusters that are on the ring.
-func namesOn(clusters []rings.Cluster, ring rings.RingName) []rings.ClusterName {
-	var out []rings.ClusterName
-	for _, c := range clusters {
-		if c.Ring == ring {
-			out = append(out, c.Name)
-		}
-	}
-	return out
 }
 
 // nextWithout is the first ring after that of v where its version has not

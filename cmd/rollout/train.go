@@ -204,17 +204,12 @@ func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring ri
 func (p *program) lockedOn(ctx context.Context, app rings.AppName, ring rings.RingName) (map[rings.ServiceName]string, error) {
 	out := map[rings.ServiceName]string{}
 	err := p.withApp(ctx, app, func(ctx context.Context, db *store.DB, a *rings.Application) error {
-		now := p.now()
-		all, err := db.Barriers(ctx, app, now)
-		if err != nil {
-			return err
-		}
-		clusters, err := db.Clusters(ctx, app)
+		held, err := holdingOn(ctx, db, app, p.now())
 		if err != nil {
 			return err
 		}
 		for _, s := range a.ServiceNames() {
-			if locks := all.At(now).On(ring, s, namesOn(clusters, ring)).Locks; len(locks) > 0 {
+			if locks := held.on(ring, s).Locks; len(locks) > 0 {
 				out[s] = locks[0].Words()
 			}
 		}

@@ -131,16 +131,11 @@ func (u *undeploying) quiet(ctx context.Context) error {
 	if err := notWhileLive(ctx, u.db, u.app.Name, u.ring.Name); err != nil {
 		return err
 	}
-	now := u.program.now()
-	all, err := u.db.Barriers(ctx, u.app.Name, now)
+	held, err := holdingOn(ctx, u.db, u.app.Name, u.program.now())
 	if err != nil {
 		return err
 	}
-	clusters, err := u.db.Clusters(ctx, u.app.Name)
-	if err != nil {
-		return err
-	}
-	switch b := all.At(now).On(u.ring.Name, u.service.Name, namesOn(clusters, u.ring.Name)); {
+	switch b := held.on(u.ring.Name, u.service.Name); {
 	case b.Halt != nil:
 		return &store.HaltedError{Halt: *b.Halt}
 	case !b.Empty():
