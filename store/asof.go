@@ -32,7 +32,11 @@ func (db *DB) AsOf(ctx context.Context, app rings.AppName, ring rings.RingName, 
 			if err != nil {
 				return false, err
 			}
-			for name, k := range left(s, ring) {
+			known, err := left(tx, s, ring)
+			if err != nil {
+				return false, err
+			}
+			for name, k := range known {
 				if _, seen := out[name]; !seen {
 					out[name] = k
 				}
@@ -60,11 +64,19 @@ func stateAt(tx *bolt.Tx, row Summary, at time.Time) (*orchestrator.State, error
 }
 
 // left is what the rollout left behind on the ring. Of the steps of a service,
-// the last one that may have put something on the branch counts.
-func left(s *orchestrator.State, ring rings.RingName) map[rings.ServiceName]rings.Known {
+// the last one that may have put something on the branch counts; one after which
+// something was pruned says nothing.
+func left(tx *bolt.Tx, s *orchestrator.State, ring rings.RingName) (map[rings.ServiceName]rings.Known, error) {
 	out := map[rings.ServiceName]rings.Known{}
-	for _, st := range s.Steps {
+	for i, st := range s.Steps {
 		if st.Ring != ring || st.Observed || st.Attempt.Number == 0 {
+			continue
+		}
+		var row StepSummary
+		if _, err := get(tx.Bucket(bucketSteps), stepKey(s.ID, i), &row); err != nil {
+			return nil, err
+		}
+		if row.Unlisted {
 			continue
 		}
 		k := rings.Known{Version: st.Attempt.Version, Commit: st.Attempt.Commit, At: st.PublishedAt, DecidedAt: s.StartedAt}
@@ -73,7 +85,7 @@ func left(s *orchestrator.State, ring rings.RingName) map[rings.ServiceName]ring
 		}
 		out[st.Target.Service] = k
 	}
-	return out
+	return out, nil
 }
 
 // ended reports whether the rollout ended well on the ring.

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"rollout/orchestrator"
 )
@@ -39,7 +40,7 @@ func (c *checker) placed() {
 			c.fault("placed: %w", err)
 			continue
 		}
-		listed[string(step)] = row.isPlaced()
+		listed[string(step)] = row.isListed()
 	}
 	steps := c.tx.Bucket(bucketSteps)
 	for _, key := range keysOf(steps) {
@@ -48,8 +49,8 @@ func (c *checker) placed() {
 			c.fault("step %q: %w", key, err)
 		} else if _, ok := c.rows[key[:max(len(key)-8, 0)]]; !ok {
 			c.fault("step of rollout %q, which is not listed", row.Rollout)
-		} else if row.isPlaced() != listed[key] {
-			c.fault("rollout %q: step %s of %s is on the branch: %v, listed as placed: %v", row.Rollout, row.Service, row.Ring, row.isPlaced(), listed[key])
+		} else if row.isListed() != listed[key] {
+			c.fault("rollout %q: step %s of %s is on the branch and not pruned: %v, listed as placed: %v", row.Rollout, row.Service, row.Ring, row.isListed(), listed[key])
 		}
 	}
 }
@@ -61,7 +62,7 @@ func (c *checker) words() {
 		row, _, err := (recorder{c.tx}).listed(place, 0)
 		if err != nil {
 			c.fault("words: %w", err)
-		} else if !row.has(string(word)) {
+		} else if !slices.Contains(row.words(), string(word)) {
 			c.fault("rollout %q: step %s of %s is listed under %q", row.Rollout, row.Service, row.Ring, word)
 		}
 	}

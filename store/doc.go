@@ -84,5 +84,6 @@
 //
 // Beside FILE lies FILE.lock, empty: whoever wants FILE waits in line for
 // FILE.lock, then for FILE's own lock, and gives FILE.lock to the next one in
-// line. Reads share FILE. FILE.new is there only while a new store is made.
+// line. Reads share FILE. FILE.new is there only while a new store is made, or a
+// compact one.
 package store

@@ -15,7 +15,8 @@ import (
 // The log numbers the events of all rollouts in the order in which they were
 // written, from 1 without gaps. It has a key, the number, only where another
 // rollout goes on than before, and keeps the rollout and its event there, so a
-// rollout that runs alone costs nothing. What was written before there was a log
+// rollout that runs alone costs nothing; it keeps no rollout where what follows was
+// pruned. What was written before there was a log
 // stands in the order in which the rollouts were started.
 
 // Logged is an event with its number in the log.
@@ -62,9 +63,9 @@ func logged(tx *bolt.Tx, id orchestrator.ID, seq uint64, n int) error {
 
 // stretch are events of one rollout that stand together in the log.
 type stretch struct {
-	rollout     orchestrator.ID
-	first, last uint64 // in the log
-	seq         uint64 // of the first, in the rollout
+	rollout     orchestrator.ID // "" for events that were pruned
+	first, last uint64          // in the log
+	seq         uint64          // of the first, in the rollout
 }
 
 // eachStretch calls fn with the stretches from the one that holds the number
@@ -94,7 +95,7 @@ func readLog(tx *bolt.Tx, f LogFilter) (events []Logged, read uint64, err error)
 	}
 	err = eachStretch(tx, f.After+1, func(s stretch) (bool, error) {
 		from := max(s.first, f.After+1)
-		if f.Rollout != "" && s.rollout != f.Rollout || f.App != "" && !isOf(s.rollout, f.App) {
+		if s.rollout == "" || f.Rollout != "" && s.rollout != f.Rollout || f.App != "" && !isOf(s.rollout, f.App) {
 			read = max(read, s.last)
 			return true, nil
 		}
@@ -126,6 +127,10 @@ func (c *checker) log() {
 	next := map[orchestrator.ID]uint64{}
 	number := uint64(1)
 	err := eachStretch(c.tx, 1, func(s stretch) (bool, error) {
+		if s.rollout == "" && s.first == number && s.last >= s.first {
+			number = s.last + 1
+			return true, nil
+		}
 		if s.first != number || s.seq != next[s.rollout]+1 || s.last < s.first {
 			return false, fmt.Errorf("event %d of the log, of rollout %q: %d of it stand before that, not %d", s.first, s.rollout, next[s.rollout], s.seq-1)
 		}

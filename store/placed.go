@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,11 +43,11 @@ func (r recorder) place(row *StepSummary, step []byte, now time.Time) error {
 
 // note enters the step under its version and its commits.
 func (r recorder) note(row StepSummary, step []byte) error {
-	if !row.isPlaced() {
+	if !row.isListed() {
 		return nil
 	}
 	var errs []error
-	for _, word := range append([]string{string(row.To)}, row.Commits...) {
+	for _, word := range row.words() {
 		if key, ok := wordKey(word, row, step); ok && !has(r.tx.Bucket(bucketWords), key) {
 			errs = append(errs, r.tx.Bucket(bucketWords).Put(key, nil))
 		}
@@ -133,10 +132,8 @@ func (r recorder) listed(key []byte, between int) (StepSummary, []byte, error) {
 	return row, step, err
 }
 
-// has reports whether the word is the step's version or one of its commits.
-func (row StepSummary) has(word string) bool {
-	return string(row.To) == word || slices.Contains(row.Commits, word)
-}
+// words are what the step is found by: its version and its commits.
+func (row StepSummary) words() []string { return append([]string{string(row.To)}, row.Commits...) }
 
 // timings reads the clusters of the step.
 func (r recorder) timings(key []byte) ([]ClusterSummary, error) {

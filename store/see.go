@@ -56,7 +56,7 @@ func (r recorder) placement(row StepSummary, prefix, key []byte) (Placement, err
 // bytes, of keys that begin with the prefix.
 func eachGroup(b *bolt.Bucket, prefix []byte, zeros int, fn func([]byte) error) error {
 	c := b.Cursor()
-	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); {
+	for key, _ := c.Seek(prefix); key != nil && bytes.HasPrefix(key, prefix); {
 		end := 0
 		for range zeros {
 			end += bytes.IndexByte(key[end:], 0) + 1

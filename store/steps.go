@@ -37,6 +37,9 @@ type StepSummary struct {
 	// that is recorded here.
 	Since time.Time       `json:"since,omitzero"`
 	By    orchestrator.ID `json:"by,omitempty"`
+	// Unlisted: it is not found by place, version or commit any more, because
+	// something that came after it there was pruned.
+	Unlisted bool `json:"unlisted,omitempty"`
 	// Clusters are those that counted, by name, as they were when the step, or
 	// the rollout, ended; nil before. They are stored apart, and read where it says so.
 	Clusters []ClusterSummary `json:"-"`
@@ -154,7 +157,7 @@ func summarizeStep(s *orchestrator.State, st *orchestrator.StepState) StepSummar
 
 // keep takes over what the state forgets when a step is tried again.
 func (row *StepSummary) keep(old StepSummary) {
-	row.Since, row.By = old.Since, old.By
+	row.Since, row.By, row.Unlisted = old.Since, old.By, old.Unlisted
 	if !old.StartedAt.IsZero() {
 		row.StartedAt = old.StartedAt
 	}
@@ -171,6 +174,9 @@ func (row *StepSummary) keep(old StepSummary) {
 
 // isPlaced reports whether the branch has been seen to say To for the step.
 func (row StepSummary) isPlaced() bool { return len(row.Commits) > 0 }
+
+// isListed reports whether it is among what was placed.
+func (row StepSummary) isListed() bool { return row.isPlaced() && !row.Unlisted }
 
 // clusterSummaries are the step's clusters that count, by name.
 func clusterSummaries(st *orchestrator.StepState) []ClusterSummary {
