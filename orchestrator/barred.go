@@ -25,7 +25,8 @@ func (e *BarredError) Unwrap() error { return ErrBarred }
 // with a *BarredError when a lock stands on anything that it would change, or
 // when its first ring is closed: a later one is waited for. With the option
 // GoOver nothing is refused, and what stood is noted in Over, with the locks of
-// clusters, of which it is not known here on which ring they are.
+// clusters, of which it is not known here on which ring they are. Its own locks
+// are always noted there.
 func (c *Created) Pass(b rings.Barriers, now time.Time) error {
 	b = b.At(now)
 	var refused, over rings.Barriers
@@ -44,10 +45,13 @@ func (c *Created) Pass(b rings.Barriers, now time.Time) error {
 			refused.Closed = closed
 		}
 	}
-	switch {
-	case c.Options.GoOver && !over.Empty():
+	if !c.Options.GoOver {
+		over = rings.Barriers{}
+	}
+	if over.Locks = append(over.Locks, c.Locks...); !over.Empty() {
 		c.Over = &over
-	case !c.Options.GoOver && !refused.Empty():
+	}
+	if !c.Options.GoOver && !refused.Empty() {
 		return &BarredError{refused}
 	}
 	return nil

@@ -38,8 +38,10 @@ type (
 		Link    string                              `json:"link,omitempty"`
 		Steps   []NewStep                           `json:"steps"`
 		// Over are the locks and closures that a person goes over: those that
-		// stood when the rollout began.
+		// stood when the rollout began, and Locks.
 		Over *rings.Barriers `json:"over,omitempty"`
+		// Locks are set together with the rollout, to keep what it brings.
+		Locks []rings.Lock `json:"locks,omitempty"`
 	}
 	// Observed is a fact that differs from what was known.
 	Observed struct {

@@ -51,18 +51,20 @@ func barriers(tx *bolt.Tx, app rings.AppName, now time.Time) (rings.Barriers, er
 // replaced. It is a [rings.InvalidError] or a [rings.UnknownError] when a lock is not
 // valid, or what it names is not there. Whether a cluster is there is not asked.
 func (db *DB) Lock(ctx context.Context, locks ...rings.Lock) error {
-	return db.update(ctx, func(tx *bolt.Tx) error {
-		for _, l := range locks {
-			l.At, l.Until = l.At.UTC(), l.Until.UTC()
-			if err := errors.Join(l.Validate(), knownPart(tx, l)); err != nil {
-				return err
-			}
-			if _, err := put(tx.Bucket(bucketLocks), lockKey(l), l); err != nil {
-				return err
-			}
+	return db.update(ctx, func(tx *bolt.Tx) error { return putLocks(tx, locks) })
+}
+
+func putLocks(tx *bolt.Tx, locks []rings.Lock) error {
+	for _, l := range locks {
+		l.At, l.Until = l.At.UTC(), l.Until.UTC()
+		if err := errors.Join(l.Validate(), knownPart(tx, l)); err != nil {
+			return err
 		}
-		return nil
-	})
+		if _, err := put(tx.Bucket(bucketLocks), lockKey(l), l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // knownPart is an UnknownError for an application, ring or service that is not

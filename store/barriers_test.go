@@ -132,3 +132,43 @@ func TestCreateRollout_barred(t *testing.T) {
 		t.Errorf("gone over: %+v", s.Over)
 	}
 }
+
+// TestCreateRollout_locks: what is set with a rollout does not hold that one,
+// and everything else; a rollout that is refused sets nothing.
+func TestCreateRollout_locks(t *testing.T) {
+	db := openShop(t)
+	lock := rings.Lock{App: "shop", Ring: "ring-1", Service: "db", Holder: "ann", By: "ann", Reason: "incident", At: storetest.Start}
+	create := func(change func(*orchestrator.Created)) (orchestrator.ID, error) {
+		return db.CreateRollout(t.Context(), "shop", func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
+			c := storetest.Created(a, "ring-1")
+			change(&c)
+			return c, nil
+		}, "ann", storetest.Start)
+	}
+	held := func() int {
+		locks, err := db.Locks(t.Context(), "shop", storetest.Start)
+		must(t, err)
+		return len(locks)
+	}
+	bad := lock
+	bad.Service = "nothing"
+	if _, err := create(func(c *orchestrator.Created) { c.Locks = []rings.Lock{lock, bad} }); !errors.Is(err, rings.ErrUnknown) || held() != 0 {
+		t.Fatalf("a lock on nothing: %v, %d locks", err, held())
+	}
+	id, err := create(func(c *orchestrator.Created) { c.Locks = []rings.Lock{lock} })
+	must(t, err)
+	s, err := db.Rollout(t.Context(), id)
+	must(t, err)
+	b, err := db.Barriers(t.Context(), "shop", storetest.Start)
+	must(t, err)
+	if len(b.Locks) != 1 || !b.Without(*s.Over).Empty() {
+		t.Errorf("locks %+v, over %+v", b.Locks, s.Over)
+	}
+	tape := storetest.Resume(s, "ada")
+	lease, err := db.Acquire(t.Context(), id, driver, storetest.Start, time.Hour)
+	must(t, err)
+	appendAll(t, db, tape.Batch(lease, orchestrator.Ended{Phase: orchestrator.Succeeded}))
+	if _, err := create(func(*orchestrator.Created) {}); !errors.Is(err, orchestrator.ErrBarred) {
+		t.Errorf("the next one: %v", err)
+	}
+}

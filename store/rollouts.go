@@ -81,6 +81,7 @@ type Page struct {
 // [HaltedError] while a halt of the application or of all stands, an
 // [orchestrator.BarredError] while a lock or a closed window is in the way, and a
 // [RingBusyError] when a live rollout of the application has one of the rings.
+// The locks of the event are set with it, as by [DB.Lock].
 func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 	first func(orchestrator.ID, *rings.Application) (orchestrator.Created, error),
 	actor string, now time.Time) (orchestrator.ID, error) {
@@ -106,6 +107,9 @@ func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 			return err
 		}
 		if err := created.Pass(b, now); err != nil {
+			return err
+		}
+		if err := putLocks(tx, created.Locks); err != nil {
 			return err
 		}
 		return insertRollout(tx, orchestrator.Event{Rollout: id, Seq: 1, At: now, Actor: actor, Body: created})
