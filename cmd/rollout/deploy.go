@@ -14,23 +14,27 @@ type deployOptions struct {
 	ring     rings.RingName
 	versions []string
 	request  orchestrator.Request
+	lock     bool // keep what is deployed
 }
 
 func (p *program) deployCommand() *cli.Command {
 	return &cli.Command{
 		Name: "deploy", Category: "Roll out", Usage: "Roll versions that you name out to a ring, whatever the plan says", ArgsUsage: "APP RING SERVICE=VERSION...",
 		Description: "A rollout like any other, with the ring's own gates and on the record; only the ring before need not have\n" +
-			"verified the versions. The plan stays as it is: to keep a version, plan it, too.\n\n" +
-			examples("rollout deploy shop ring-2 web=v9 --reason \"fixes the checkout\"", "rollout deploy shop ring-2 web=v9 api=v8 --reason \"incident 17\" --dry-run"),
+			"verified the versions. The plan stays as it is: to keep a version, plan it, too, or lock the services on the ring with\n" +
+			"--lock until \"rollout unlock\", whatever becomes of the rollout.\n\n" +
+			examples("rollout deploy shop ring-2 web=v9 --reason \"fixes the checkout\"", "rollout deploy shop ring-2 web=v9 api=v8 --reason \"incident 17\" --dry-run",
+				"rollout deploy shop ring-2 web=v7 --reason \"incident 17\" --lock"),
 		Flags: append([]cli.Flag{
 			reasonFlag(),
+			&cli.BoolFlag{Name: "lock", Usage: "Keep the versions: lock the services on the ring from the start on, for everybody else", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "redeploy", Usage: "Have Fleet deploy again also what is live already", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "override", Usage: "Go over versions that somebody else has set, locks and closed windows", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "allow-unhealthy-dependency", Usage: "Do not wait until the services that these depend on are healthy", DisableDefaultText: true},
 		}, p.shipmentFlags()...),
 		Action: func(c *cli.Context) error {
 			args := c.Args().Slice()
-			o := deployOptions{rings.RingName(args[1]), args[2:], orchestrator.Request{Link: p.link(), Options: orchestrator.Options{
+			o := deployOptions{ring: rings.RingName(args[1]), versions: args[2:], lock: c.Bool("lock"), request: orchestrator.Request{Link: p.link(), Options: orchestrator.Options{
 				Redeploy: c.Bool("redeploy"), Override: c.Bool("override"), GoOver: c.Bool("override"), AllowUnhealthy: c.Bool("allow-unhealthy-dependency"), Reason: c.String("reason")}}}
 			return p.runDeploy(c.Context, shipmentOf(c, rings.AppName(args[0])), o)
 		},
@@ -56,7 +60,24 @@ func (p *program) runDeploy(ctx context.Context, sh shipment, o deployOptions) e
 		}
 		r := o.request
 		r.Empty = empty
-		return orchestrator.New(a, r)
+		created, err := orchestrator.New(a, r)
+		if o.lock {
+			created.Locks = p.keeping(ctx, created)
+		}
+		return created, err
 	}
 	return p.ship(ctx, sh)
+}
+
+// keeping are locks on what the rollout brings, by who starts it.
+func (p *program) keeping(ctx context.Context, c orchestrator.Created) []rings.Lock {
+	var out []rings.Lock
+	for _, st := range c.Steps {
+		if !st.Observed {
+			who := p.actor(ctx)
+			out = append(out, rings.Lock{App: c.Scope.App, Ring: st.Ring, Service: st.Target.Service, Holder: who, By: who,
+				Reason: "deployed " + string(st.To) + ": " + c.Options.Reason, Link: c.Link, At: p.now().UTC()})
+		}
+	}
+	return out
 }

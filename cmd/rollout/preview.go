@@ -82,6 +82,9 @@ func previewLines(v previewView) []string {
 			}
 		}
 	}
+	for _, l := range v.Locks {
+		out = append(out, "  "+l.kept())
+	}
 	for _, o := range v.Others {
 		out = append(out, "  warning: "+o.words())
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"rollout/fleet/fleetyaml"
@@ -16,6 +17,12 @@ type previewView struct {
 	Untouched []untouchedView   `json:"untouched"`
 	Others    []otherView       `json:"others"`
 	Train     *takenView        `json:"train"` // of a train
+	Locks     []lockView        `json:"locks"` // that are set with it
+}
+
+// kept says that what the lock holds is kept, and how it is released.
+func (l lockView) kept() string {
+	return fmt.Sprintf("%s is locked from the start on; \"%s\" releases it", l.Part, l.Release)
 }
 
 // previewRingView is a ring of the rollout.

@@ -14,9 +14,9 @@ import (
 
 func (p *program) storeCommand() *cli.Command {
 	return &cli.Command{
-		Name: "store", Category: "Look after", Usage: "Check and back up the store",
+		Name: "store", Category: "Look after", Usage: "Check, back up and prune the store",
 		Description: "The store is the one file with everything that rollout knows. It belongs to one host.\n\n" + examples("rollout store check"),
-		Subcommands: []*cli.Command{p.storeCheckCommand(), p.storeBackupCommand()},
+		Subcommands: []*cli.Command{p.storeCheckCommand(), p.storeBackupCommand(), p.storePruneCommand()},
 	}
 }
 
