@@ -168,8 +168,7 @@ func (s *State) nextNonce(st *StepState) int64 {
 
 // publishing sees the attempt on the branch, by whatever survey shows it.
 func (t *turn) publishing(st *StepState) {
-	if st.arrived() {
-		t.emit(Published{Ref: st.ref(), Commit: st.Survey.Commit})
+	if t.arrive(st) {
 		t.all[st] = true
 		t.request(Action{Kind: ActHint, Ring: st.Ring, Undo: st.Undo, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
 		return
@@ -179,6 +178,16 @@ func (t *turn) publishing(st *StepState) {
 		return
 	}
 	t.overdue(st)
+}
+
+// arrive records that the attempt is on the branch, if the last survey found it
+// there, and reports whether it did.
+func (t *turn) arrive(st *StepState) bool {
+	if !st.arrived() {
+		return false
+	}
+	t.emit(Published{Ref: st.ref(), Commit: st.Survey.Commit})
+	return true
 }
 
 // arrived reports whether the last survey found the attempt on the branch.

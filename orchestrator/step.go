@@ -11,7 +11,7 @@ import (
 // Engine is the version of what Step decides: it is raised with every change
 // after which the same inputs lead to other events, so that [Replay] knows
 // which rollouts it must come to the same decisions for.
-const Engine = 3
+const Engine = 4
 
 // Input is what a Step is asked about: facts, outcomes and commands that came
 // since the last one, in the order they came, and the time. All may be empty:
@@ -350,9 +350,7 @@ func (t *turn) cancel() {
 		}
 	}
 	for _, st := range t.s.Steps {
-		if st.arrived() {
-			t.emit(Published{Ref: st.ref(), Commit: st.Survey.Commit})
-		}
+		t.arrive(st)
 	}
 	t.end(Cancelled, nil)
 }
@@ -383,6 +381,7 @@ func (t *turn) moveSteps() {
 
 func (t *turn) moveStep(st *StepState) {
 	if st.Skip != nil && !t.isPending(st, ActPublish) {
+		t.arrive(st)
 		t.done(st, StepSkipped, st.Skip.leftOut())
 	}
 	if st.Phase == StepWaiting {
