@@ -17,7 +17,8 @@ const (
 	// It serves the start of a step, an answer that was lost, a commit that is
 	// not known, a cluster that joined, and the last look before a step is done.
 	ActSurvey ActionKind = "survey"
-	// ActPublish edits, commits and pushes.
+	// ActPublish edits, commits and pushes, to the branch or, where it takes no
+	// direct pushes, to one on which the commit is proposed.
 	ActPublish ActionKind = "publish"
 	// ActHint tells Fleet of the newest commit, so that it need not poll.
 	ActHint ActionKind = "hint"
@@ -64,6 +65,8 @@ type Item struct {
 	// Commit is the attempt's commit when it is known already: then nothing is
 	// searched, and the lineage begins there.
 	Commit string `json:"commit,omitempty"`
+	// Branch is the one on which the attempt is proposed, once it is.
+	Branch string `json:"branch,omitempty"`
 	// Labels are set by the fold: the commits on Fleet's objects, at the time
 	// of asking, that are not known to be older than the attempt's.
 	Labels []string `json:"labels,omitempty"`
@@ -117,6 +120,8 @@ const (
 	CodeSoak       Code = "soak"               // the ring did not stay healthy
 	CodeCheck      Code = "check-failed"       // an external check answered badly
 	CodeRollback   Code = "rollback-failed"    // what was changed could not be taken back
+	CodeUnmerged   Code = "not-merged"         // nobody merged what was proposed until the deadline
+	CodeDeclined   Code = "declined"           // somebody deleted the branch with the proposal without merging it
 )
 
 // Outcome is an action's answer.
@@ -131,6 +136,9 @@ type Outcome struct {
 	// Surveys is a survey's answer, one an item; a publish answers with them
 	// too, of the branch as it is after the push.
 	Surveys []Survey `json:"surveys,omitempty"`
+	// Proposal is where a publish proposed its items, now or by an earlier try;
+	// nil when it pushed to the branch itself or had nothing to write.
+	Proposal *Proposal `json:"proposal,omitempty"`
 }
 
 // Survey is what the branch's tip says about a service on a ring.
@@ -159,6 +167,9 @@ type Survey struct {
 	// Rewritten: the tip does not descend from Base (or from the commit that
 	// was known before).
 	Rewritten bool `json:"rewritten,omitempty"`
+	// Closed: the Item's Branch is not there any more, and what was proposed on
+	// it is not on the branch that it was proposed for.
+	Closed bool `json:"closed,omitempty"`
 
 	// Expected are the ring's clusters that the service is deployed to, sorted;
 	// Excluded the others, each with the reason.

@@ -93,6 +93,10 @@ func (s *State) apply(e Event) {
 		s.step(b.Ref).held()
 	case AttemptDecided:
 		s.step(b.Ref).decided(b.Attempt, e.At)
+	case Proposed:
+		s.step(b.Ref).proposed(b.Proposal, e.At)
+	case Withdrawn:
+		s.step(b.Ref).withdrawn(e.At)
 	case Published:
 		s.step(b.Ref).published(b.Commit, e.At)
 	case TakenUp:

@@ -88,6 +88,7 @@ func (st *StepState) missed(kind ActionKind, o Outcome) {
 	st.Words, st.Hint = o.Words, o.Hint
 	if kind == ActSurvey {
 		st.Tries++
+		st.Doubt = st.Doubt || st.Phase == StepProposed // somebody may have merged it
 		return
 	}
 	st.Pushes++
@@ -120,6 +121,7 @@ func (st *StepState) jumped(at time.Time) {
 		}
 	}
 	st.SurveyedAt = time.Time{}
+	st.Proposal.jumped(at)
 	for i, s := range st.Suspicions {
 		if c := st.Clusters[s.Cluster]; c.Suspect.Equal(s.Since) {
 			c.Suspect, st.Suspicions[i].Since = at, at
@@ -143,7 +145,7 @@ func (st *StepState) jumped(at time.Time) {
 func (st *StepState) reset() {
 	st.Phase, st.Failure, st.Reason, st.FinishedAt = StepWaiting, nil, "", time.Time{}
 	st.StartedAt, st.PublishedAt, st.TakenUpAt, st.ReadySince, st.MovedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	st.Survey, st.Unplaced = nil, false
+	st.Survey, st.Unplaced, st.Proposal = nil, false, nil
 	st.Nudge, st.Tries, st.Words, st.Hint = NudgeNone, 0, "", ""
 	st.Counts, st.Suspicions, st.Trials = nil, nil, nil
 	for _, c := range st.Clusters {
@@ -153,11 +155,11 @@ func (st *StepState) reset() {
 
 // held makes the step wait again before it has published anything.
 func (st *StepState) held() {
-	st.Phase, st.Survey, st.Unplaced, st.StartedAt = StepWaiting, nil, false, time.Time{}
+	st.Phase, st.Survey, st.Unplaced, st.Proposal, st.StartedAt = StepWaiting, nil, false, nil, time.Time{}
 }
 
 func (st *StepState) started(at time.Time) {
-	st.Phase, st.Survey, st.Unplaced = StepSurveying, nil, false
+	st.Phase, st.Survey, st.Unplaced, st.Proposal = StepSurveying, nil, false, nil
 	if st.StartedAt.IsZero() {
 		st.StartedAt = at
 	}

@@ -33,6 +33,10 @@ func describe(e orchestrator.Event) string {
 		return fmt.Sprintf("step %s Waiting again", b.Service)
 	case orchestrator.AttemptDecided:
 		return fmt.Sprintf("step %s %s", b.Service, describeAttempt(b.Attempt))
+	case orchestrator.Proposed:
+		return fmt.Sprintf("step %s Proposed on %s for %s", b.Service, b.Proposal.Branch, b.Proposal.Tip)
+	case orchestrator.Withdrawn:
+		return fmt.Sprintf("step %s withdraws its proposal: %s", b.Service, b.Reason)
 	case orchestrator.Published:
 		return fmt.Sprintf("step %s Converging at %s", b.Service, b.Commit)
 	case orchestrator.TakenUp:

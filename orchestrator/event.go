@@ -99,6 +99,19 @@ type (
 		Ref
 		Attempt Attempt `json:"attempt"`
 	}
+	// Proposed: the attempt's commit is on a branch of its own, and waits for a
+	// person to merge it. A second one: the branch that it is for has moved on,
+	// and the proposal still fits, or was made anew on another branch.
+	Proposed struct {
+		Ref
+		Proposal Proposal `json:"proposal"`
+	}
+	// Withdrawn: the proposal is given up, once it was looked whether it was
+	// merged before.
+	Withdrawn struct {
+		Ref
+		Reason string `json:"reason"`
+	}
 	// Published: the attempt's commit is on the branch.
 	Published struct {
 		Ref
@@ -243,6 +256,8 @@ func (Dropped) body()         {}
 func (StepStarted) body()     {}
 func (StepHeld) body()        {}
 func (AttemptDecided) body()  {}
+func (Proposed) body()        {}
+func (Withdrawn) body()       {}
 func (Published) body()       {}
 func (TakenUp) body()         {}
 func (ClusterTurned) body()   {}
@@ -309,6 +324,8 @@ var schemas = []schema{
 	{name: "soak-restarted", kind: reflect.TypeFor[SoakRestarted]()},
 	{name: "ring-soaked", kind: reflect.TypeFor[RingSoaked]()},
 	{name: "barred", kind: reflect.TypeFor[Barred]()},
+	{name: "proposed", kind: reflect.TypeFor[Proposed]()},
+	{name: "withdrawn", kind: reflect.TypeFor[Withdrawn]()},
 }
 
 // version is the present version of the type: 1 and one more for each upgrade.

@@ -21,7 +21,7 @@ func (s *State) Explain(now time.Time) string {
 		return s.cancelWords()
 	}
 	if s.Cancel != nil {
-		return "cancelled; waiting for the answer of a push that is under way"
+		return s.cancelling()
 	}
 	var parts []string
 	for _, w := range s.Why(now) {
@@ -60,6 +60,14 @@ func (s *State) failureWords() string {
 	return string(s.Failure.Service) + ": " + s.Failure.Words
 }
 
+// cancelling is what a cancelled rollout still waits for.
+func (s *State) cancelling() string {
+	if len(s.Unmerged()) > 0 {
+		return "cancelled; looking whether what is proposed was merged before"
+	}
+	return "cancelled; waiting for the answer of a push that is under way"
+}
+
 func (s *State) cancelWords() string {
 	if s.Cancel == nil {
 		return "cancelled"
@@ -79,6 +87,8 @@ func (st *StepState) Explain(now time.Time) string {
 		return st.reading()
 	case StepPublishing:
 		return fmt.Sprintf("publishing %s%s", st.To, st.trouble())
+	case StepProposed:
+		return st.proposing(now)
 	case StepConverging:
 		return st.converging(now)
 	}

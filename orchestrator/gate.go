@@ -330,11 +330,11 @@ func (t *turn) countClusters(r *RingState) {
 	}
 }
 
-// publishingOn reports whether a push for the ring is under way, or was and
-// its answer is not known.
+// publishingOn reports whether a push for the ring is under way, was and its
+// answer is not known, or is proposed.
 func (t *turn) publishingOn(r *RingState) bool {
 	for _, st := range t.s.Steps {
-		if st.Ring == r.Name && (t.isPending(st, ActPublish) || st.Phase == StepPublishing && st.Doubt) {
+		if st.Ring == r.Name && (t.isPending(st, ActPublish) || st.Phase == StepPublishing && st.Doubt || st.Phase == StepProposed) {
 			return true
 		}
 	}

@@ -157,6 +157,8 @@ func (k *checker) event(t *testing.T, s *orchestrator.State, e orchestrator.Even
 		k.steps[b.Ref].phase = orchestrator.StepWaiting
 	case orchestrator.AttemptDecided:
 		k.decided(t, b)
+	case orchestrator.Proposed:
+		k.steps[b.Ref].phase = orchestrator.StepProposed
 	case orchestrator.Published:
 		k.steps[b.Ref].phase = orchestrator.StepConverging
 	case orchestrator.StepEnded:
@@ -222,7 +224,7 @@ func (k *checker) decided(t *testing.T, b orchestrator.AttemptDecided) {
 // record.
 func (k *checker) asked(t *testing.T, s *orchestrator.State, b orchestrator.Asked) {
 	t.Helper()
-	if s.Cancel != nil {
+	if s.Cancel != nil && b.Kind != orchestrator.ActSurvey { // who only looks starts nothing
 		t.Fatalf("invariant 4: %s is asked for after a cancel", b.Kind)
 	}
 	if b.Kind != orchestrator.ActPublish {
@@ -339,7 +341,7 @@ func (k *checker) deadlines(t *testing.T, s *orchestrator.State, d orchestrator.
 		t.Fatalf("asked to be woken at %s, which is not after now", d.Wake)
 	}
 	for _, st := range s.Steps {
-		waits := st.Phase == orchestrator.StepSurveying || st.Phase == orchestrator.StepConverging || st.Phase == orchestrator.StepPublishing
+		waits := st.Phase == orchestrator.StepProposed || st.Phase == orchestrator.StepSurveying || st.Phase == orchestrator.StepConverging || st.Phase == orchestrator.StepPublishing
 		if waits && d.Wake.IsZero() && !pushes(s, st) && st.Policy.OnOffline != rings.OfflineWait {
 			t.Fatalf("invariant 6: %s is %s without a deadline: %s", st.Target.Service, st.Phase, st.Explain(k.w.now))
 		}

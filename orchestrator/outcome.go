@@ -31,7 +31,7 @@ func (t *turn) outcome(o Outcome) {
 	case ActSurvey:
 		t.each(a, o, t.surveyed)
 	case ActPublish:
-		t.each(a, o, t.published)
+		t.each(a, o, func(st *StepState, _ Item, o Outcome) { t.published(a, st, o) })
 	case ActNudge:
 		t.each(a, o, t.nudged)
 	case ActHint:
@@ -88,11 +88,14 @@ func (t *turn) surveyed(st *StepState, _ Item, o Outcome) {
 
 // published acts on the answer of a push. OK is seen on the branch by the
 // survey that comes with it.
-func (t *turn) published(st *StepState, _ Item, o Outcome) {
+func (t *turn) published(a Action, st *StepState, o Outcome) {
 	switch {
+	case o.Result == OK:
+		t.wasProposed(a, st, o.Proposal)
 	case o.Result != Refused:
 		return
 	case o.Code == CodeNonceTaken:
+		t.leave(st)
 		t.emit(StepStarted{st.ref()})
 	case len(o.Services) > 0 && !slices.Contains(o.Services, st.Target.Service):
 		t.fail(st, Failure{Code: o.Code, Words: fmt.Sprintf("not published: it shares a commit with %s, which was refused", o.Services[0]), Hint: o.Hint})

@@ -169,8 +169,7 @@ func (s *State) nextNonce(st *StepState) int64 {
 // publishing sees the attempt on the branch, by whatever survey shows it.
 func (t *turn) publishing(st *StepState) {
 	if t.arrive(st) {
-		t.all[st] = true
-		t.request(Action{Kind: ActHint, Ring: st.Ring, Undo: st.Undo, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
+		t.hintAt(st)
 		return
 	}
 	if (t.stopped(st.Undo) || t.barred(st)) && !st.Doubt && !t.isPending(st, ActPublish) {
@@ -190,10 +189,16 @@ func (t *turn) arrive(st *StepState) bool {
 	return true
 }
 
+// hintAt has Fleet told of what has just come onto the branch.
+func (t *turn) hintAt(st *StepState) {
+	t.all[st] = true
+	t.request(Action{Kind: ActHint, Ring: st.Ring, Undo: st.Undo, Items: []Item{t.item(st)}, Commit: st.Survey.Tip, Reason: "Fleet need not wait for its next poll"})
+}
+
 // arrived reports whether the last survey found the attempt on the branch.
 func (st *StepState) arrived() bool {
 	v := st.Survey
-	return st.Phase == StepPublishing && v != nil && v.Commit != "" && (v.Nonce == st.Attempt.Nonce || v.Superseded != nil)
+	return (st.Phase == StepPublishing || st.Phase == StepProposed) && v != nil && v.Commit != "" && (v.Nonce == st.Attempt.Nonce || v.Superseded != nil)
 }
 
 // overdue fails a step that could not be read or published in time. A push
@@ -245,8 +250,14 @@ func (st *StepState) convergeIn() time.Duration {
 // item is what a survey or publish asks for the step.
 func (t *turn) item(st *StepState) Item {
 	i := Item{Service: st.Target.Service}
-	if !st.Observed && (st.Phase == StepPublishing || st.Phase == StepConverging || st.Phase == StepDone) {
-		a := st.Attempt
+	switch st.Phase {
+	case StepProposed:
+		i.Branch = st.Proposal.Branch
+	case StepPublishing, StepConverging, StepDone:
+	default:
+		return i
+	}
+	if a := st.Attempt; !st.Observed {
 		i.Version, i.Nonce, i.From, i.Base, i.Commit = a.Version, a.Nonce, a.From, a.Base, a.Commit
 	}
 	return i
@@ -269,6 +280,8 @@ func (t *turn) wantsSurvey(st *StepState) (string, bool) {
 		return "what does the branch say?", st.Survey == nil
 	case StepPublishing:
 		return "did the push arrive?", st.Doubt && !t.isPending(st, ActPublish)
+	case StepProposed:
+		return t.wantsMergeLook(st)
 	case StepConverging:
 		return t.wantsLook(st)
 	case StepDone:
@@ -283,9 +296,12 @@ func (t *turn) wantsSurvey(st *StepState) (string, bool) {
 // steps of one repository. It waits for steps that are still being decided.
 func (t *turn) askPublishes() {
 	t.askGroups(ActPublish, func(st *StepState) (string, bool) {
-		due := st.Phase == StepPublishing && st.Ring == t.s.Current && t.s.ring(st.Ring).Claimed && !st.Doubt && !t.deciding(st) &&
+		may := st.Ring == t.s.Current && t.s.ring(st.Ring).Claimed && !st.Doubt && !t.deciding(st) &&
 			!t.isPending(st, ActSurvey) && !t.isPending(st, ActPublish)
-		return "the attempt is recorded", due
+		if st.Phase == StepProposed {
+			return "does the proposal still fit?", may && t.outdated(st)
+		}
+		return "the attempt is recorded", may && st.Phase == StepPublishing
 	})
 }
 
@@ -298,20 +314,31 @@ func (t *turn) deciding(st *StepState) bool {
 }
 
 // repository is what shares commits.
-func (st *StepState) repository() [3]string {
-	return [3]string{string(st.Ring), st.Target.Repo, st.Target.Branch}
+func (st *StepState) repository() [4]string {
+	return [4]string{string(st.Ring), st.Target.Repo, st.Target.Branch, string(st.Target.Publish)}
+}
+
+// shared is what is asked for together: what shares commits, and the branch on
+// which they are proposed.
+func (st *StepState) shared() [5]string {
+	r := st.repository()
+	key := [5]string{r[0], r[1], r[2], r[3]}
+	if st.Phase == StepProposed {
+		key[4] = st.Proposal.Branch
+	}
+	return key
 }
 
 // askGroups asks for one action per repository, for the steps that want it.
 func (t *turn) askGroups(kind ActionKind, wants func(*StepState) (string, bool)) {
-	grouped := map[[3]string]*Action{}
+	grouped := map[[5]string]*Action{}
 	var order []*Action
 	for _, st := range t.s.Steps {
 		why, want := wants(st)
 		if !want {
 			continue
 		}
-		a := grouped[st.repository()]
+		a := grouped[st.shared()]
 		if a == nil {
 			a = &Action{Kind: kind, Ring: st.Ring, Undo: st.Undo, Reason: why}
 			if kind == ActVerify {
@@ -321,7 +348,7 @@ func (t *turn) askGroups(kind ActionKind, wants func(*StepState) (string, bool))
 					a.After = t.now.Add(backoff(r.Tries))
 				}
 			}
-			grouped[st.repository()], order = a, append(order, a)
+			grouped[st.shared()], order = a, append(order, a)
 		}
 		a.Items = append(a.Items, t.item(st))
 		if kind == ActVerify {

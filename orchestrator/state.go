@@ -53,6 +53,7 @@ const (
 	StepWaiting    StepPhase = "Waiting"    // for its dependencies
 	StepSurveying  StepPhase = "Surveying"  // reading the branch and the clusters before deciding; shown as Publishing
 	StepPublishing StepPhase = "Publishing" // attempt recorded, not yet seen on the branch
+	StepProposed   StepPhase = "Proposed"   // on a branch of its own, not yet merged by a person
 	StepConverging StepPhase = "Converging" // on the branch, not yet acknowledged everywhere
 	StepDone       StepPhase = "Done"
 	StepFailed     StepPhase = "Failed"
@@ -228,6 +229,9 @@ type StepState struct {
 	Was     rings.Version `json:"was,omitempty"`
 
 	Attempt Attempt `json:"attempt,omitzero"`
+	// Proposal is where the attempt waits, or last waited, for a merge; nil
+	// while it was not proposed.
+	Proposal *Proposal `json:"proposal,omitempty"`
 	// Survey is the last one that was answered, SurveyedAt when it was asked
 	// for: what it says of the branch is at least as new as that.
 	Survey     *Survey   `json:"survey,omitempty"`

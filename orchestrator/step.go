@@ -53,7 +53,7 @@ type Decision struct {
 // The rings go one after the other: Waiting for their gates, Running, Soaking,
 // Done. A step of the ring under way goes Waiting, Surveying (what does the
 // branch say, what do the clusters run?), Publishing (the attempt is recorded,
-// then pushed), Converging, Done. Each phase has one function that looks at the
+// then pushed), where a person merges Proposed, Converging, Done. Each phase has one function that looks at the
 // level of things and not at what just came in, so that asking twice changes
 // nothing.
 func Step(s *State, in Input, driver string) Decision {
@@ -339,8 +339,9 @@ func (t *turn) askClaim() {
 	t.request(a)
 }
 
-// cancel ends the rollout as soon as no push of this driver is under way: its
-// answer is waited for, so that the record says what is on the branch. A push
+// cancel ends the rollout as soon as no push of this driver is under way, and it
+// was looked whether what is proposed was merged: the answer is waited for, so
+// that the record says what is on the branch. A push
 // that an earlier driver left behind is not repeated, and one that waits for
 // its time is not begun.
 func (t *turn) cancel() {
@@ -348,6 +349,10 @@ func (t *turn) cancel() {
 		if a.Kind == ActPublish && !a.After.After(t.now) {
 			return
 		}
+	}
+	if !t.withdrawAll() {
+		t.askSurveys()
+		return
 	}
 	for _, st := range t.s.Steps {
 		t.arrive(st)
@@ -380,6 +385,10 @@ func (t *turn) moveSteps() {
 }
 
 func (t *turn) moveStep(st *StepState) {
+	if st.Phase == StepProposed {
+		t.proposed(st)
+		return
+	}
 	if st.Skip != nil && !t.isPending(st, ActPublish) {
 		t.arrive(st)
 		t.done(st, StepSkipped, st.Skip.leftOut())
@@ -439,6 +448,9 @@ func (t *turn) step(r Ref) *StepState {
 
 // end ends the rollout; what is pending is not wanted any more.
 func (t *turn) end(p Phase, f *Failure) {
+	for _, st := range t.s.Unmerged() {
+		t.leave(st)
+	}
 	for _, id := range t.pendingIDs() {
 		t.emit(Dropped{Action: id})
 	}
@@ -448,6 +460,7 @@ func (t *turn) end(p Phase, f *Failure) {
 // fail ends a step.
 func (t *turn) fail(st *StepState, f Failure) {
 	f.Service = st.Target.Service
+	t.leave(st)
 	if st.Observed {
 		f.Code, f.Hint = CodeDependency, "make it healthy, then try again; or create with --allow-unhealthy-dependency --reason"
 	}

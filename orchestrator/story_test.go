@@ -109,6 +109,7 @@ func tell(t *testing.T, text string) string {
 //	file db v3 [N] [RING]          the file says so at the start (default v1, nonce 1 for ring-1, 2 for ring-2)
 //	known db v1                    what this store recorded last (default: what the file says; "-": nothing)
 //	managed db                     its GitRepo is ours
+//	proposes db 10m                its branch is protected: a person merges, until the deadline (default: 24h)
 //	plan db=v2 api=v2              (default: v2 for all)
 //	deadline 10m, uptake 2m        of ring-1
 //	redeploy, override             options of the rollout
@@ -136,6 +137,8 @@ func (y *story) do(verb string, args []string) error {
 			return err
 		}
 		s.Known = map[rings.RingName]rings.Known{"ring-1": {Version: rings.Version(strings.Trim(args[1], "-"))}}
+	case "proposes":
+		return y.proposes(args)
 	case "managed":
 		s, err := y.app.Service(rings.ServiceName(args[0]))
 		if err != nil {

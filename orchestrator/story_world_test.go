@@ -12,6 +12,8 @@ import (
 // world makes the world misbehave:
 //
 //	push eve db ring-1=v9 [N]       a foreign commit; ring "-": it changes nothing of the service
+//	merge db [BRANCH]               a person merges the newest branch of ours, or this one; "squash": as one commit of theirs
+//	delete db [BRANCH]              a person deletes it
 //	rewrite db                      the branch loses its tip
 //	next publish unknown [effect] [WORDS]    how the next action of the kind ends;
 //	next survey*3 refused CODE WORDS         effect: it happens, the answer is lost
@@ -32,6 +34,8 @@ func (y *story) world(verb string, args []string) error {
 	switch verb {
 	case "push":
 		return y.push(args)
+	case "merge", "squash", "delete":
+		return y.forge(verb, rings.ServiceName(args[0]), args[1:])
 	case "rewrite":
 		w.repos[args[0]].rewrite(w.now)
 	case "next":

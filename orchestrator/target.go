@@ -33,10 +33,12 @@ type Target struct {
 	Managed bool     `json:"managed,omitempty"` // we created the GitRepo
 	// AcceptRedeploy: see rings.Service.
 	AcceptRedeploy bool `json:"acceptRedeploy,omitempty"`
+	// Publish is how a version gets onto the branch.
+	Publish rings.Publish `json:"publish,omitempty"`
 }
 
 // TargetOf returns the target of a service.
 func TargetOf(s rings.Service) Target {
 	return Target{Service: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, Bundle: s.Bundle,
-		Fields: s.Fields, Managed: s.Managed, AcceptRedeploy: s.AcceptRedeploy}
+		Fields: s.Fields, Managed: s.Managed, AcceptRedeploy: s.AcceptRedeploy, Publish: s.Publish}
 }

@@ -66,6 +66,11 @@ func (t *turn) stepTimers(st *StepState, note func(time.Time)) {
 	switch {
 	case st.Phase == StepSurveying || st.Phase == StepPublishing:
 		note(t.publishBy(st))
+	case st.Phase == StepProposed:
+		note(st.lookAt())
+		note(st.MergeBy())
+		note(t.lookedBy(st))
+		return
 	case st.Phase == StepConverging:
 		note(t.deadline(st))
 		st.timers(note)

@@ -13,7 +13,7 @@ type Wait struct {
 	Ring    rings.RingName    `json:"ring,omitempty"`
 	Service rings.ServiceName `json:"service,omitempty"`
 	// Gate names what holds: "cancel", "pause", "halt", "failure", "claim",
-	// "lock", "window", "upstream", "approval", "step", "soak", "check".
+	// "lock", "window", "upstream", "approval", "step", "merge", "soak", "check".
 	Gate  string    `json:"gate"`
 	Words string    `json:"words"` // with the numbers
 	Since time.Time `json:"since,omitzero"`
@@ -30,7 +30,7 @@ func (w Wait) line(now time.Time) string {
 	if w.Service != "" {
 		words = string(w.Service) + ": " + words
 	}
-	if w.Gate != "step" && !w.Until.IsZero() {
+	if w.Gate != "step" && w.Gate != GateMerge && !w.Until.IsZero() {
 		words += ", " + Duration(w.Until.Sub(now)) + " left"
 	}
 	return words
@@ -75,7 +75,7 @@ func (s *State) idle() bool {
 func (s *State) holds() []Wait {
 	var out []Wait
 	if s.Cancel != nil {
-		out = append(out, Wait{Gate: "cancel", Words: "cancelled; waiting for the answer of a push that is under way", Since: s.Cancel.At})
+		out = append(out, Wait{Gate: "cancel", Words: s.cancelling(), Since: s.Cancel.At})
 	}
 	if h := s.Halt; h != nil {
 		scope := "rollout unhalt"
@@ -126,6 +126,9 @@ func (s *State) ringWaits(r *RingState, now time.Time) []Wait {
 }
 
 func (s *State) stepWait(st *StepState, now time.Time) Wait {
+	if st.Phase == StepProposed {
+		return st.mergeWait(now)
+	}
 	w := Wait{Ring: st.Ring, Service: st.Target.Service, Gate: "step", Words: st.Explain(now), Since: st.StartedAt, Until: st.deadline(), Help: st.Hint}
 	if st.Phase != StepConverging {
 		w.Until = later(st.StartedAt, s.DrivenAt).Add(st.uptake())

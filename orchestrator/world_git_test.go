@@ -38,6 +38,8 @@ type repo struct {
 	url     string
 	serial  int
 	commits []*commit
+	// proposals are branches of ours, by name.
+	proposals map[string]*proposal
 }
 
 const us = "rollout"
@@ -89,6 +91,7 @@ func (r *repo) survey(i orchestrator.Item, ring rings.RingName) orchestrator.Sur
 	first, rewritten := r.first(i, key)
 	v.Rewritten = rewritten
 	if first < 0 {
+		v.Closed = i.Branch != "" && r.proposals[i.Branch] == nil
 		return v
 	}
 	c := r.commits[first]
@@ -131,27 +134,36 @@ func (r *repo) first(i orchestrator.Item, key at) (index int, rewritten bool) {
 // publish makes the items hold on the branch with one commit, and with none
 // when they hold already. It refuses what the port says must be refused.
 func (r *repo) publish(now time.Time, ring rings.RingName, items []orchestrator.Item) (orchestrator.Outcome, bool) {
-	changes := map[at]entry{}
-	for _, i := range items {
-		v := r.survey(i, ring)
-		if v.Rewritten {
-			return refusal(orchestrator.CodeRewritten, "the history was rewritten", i.Service), false
-		}
-		if v.Commit != "" {
-			continue
-		}
-		if v.Version != i.From {
-			return refusal(orchestrator.CodeManual, fmt.Sprintf("%s says %s, not %s", i.Service, v.Version, i.From), i.Service), false
-		}
-		if v.MaxNonce >= i.Nonce {
-			return refusal(orchestrator.CodeNonceTaken, fmt.Sprintf("nonce %d is taken", i.Nonce), i.Service), false
-		}
-		changes[at{i.Service, ring}] = entry{i.Version, i.Nonce}
+	changes, o := r.changes(ring, items)
+	if o.Result != orchestrator.OK {
+		return o, false
 	}
 	if len(changes) > 0 {
 		r.push(us, now, changes)
 	}
-	return orchestrator.Outcome{Result: orchestrator.OK}, len(changes) > 0
+	return o, len(changes) > 0
+}
+
+// changes are what the items still change on the branch.
+func (r *repo) changes(ring rings.RingName, items []orchestrator.Item) (map[at]entry, orchestrator.Outcome) {
+	changes := map[at]entry{}
+	for _, i := range items {
+		v := r.survey(i, ring)
+		if v.Rewritten {
+			return nil, refusal(orchestrator.CodeRewritten, "the history was rewritten", i.Service)
+		}
+		if v.Commit != "" {
+			continue
+		}
+		if v.Version != i.From && v.Version != i.Version {
+			return nil, refusal(orchestrator.CodeManual, fmt.Sprintf("%s says %s, not %s", i.Service, v.Version, i.From), i.Service)
+		}
+		if v.MaxNonce >= i.Nonce {
+			return nil, refusal(orchestrator.CodeNonceTaken, fmt.Sprintf("nonce %d is taken", i.Nonce), i.Service)
+		}
+		changes[at{i.Service, ring}] = entry{i.Version, i.Nonce}
+	}
+	return changes, orchestrator.Outcome{Result: orchestrator.OK}
 }
 
 func refusal(c orchestrator.Code, words string, services ...rings.ServiceName) orchestrator.Outcome {

@@ -37,6 +37,7 @@ type world struct {
 
 	repos    map[string]*repo
 	units    map[rings.ServiceName]*unit
+	proposes map[rings.ServiceName]bool // their branches take no direct pushes
 	clusters map[rings.ClusterName]*cluster
 	kinds    map[rings.Version]string // versions that do not become ready: "never", "install", "deploy", "depends"
 	deaf     map[rings.ServiceName]string
@@ -88,7 +89,7 @@ type misbehaviour struct {
 
 func newWorld() *world {
 	w := &world{now: epoch, repos: map[string]*repo{}, units: map[rings.ServiceName]*unit{},
-		clusters: map[rings.ClusterName]*cluster{}, kinds: map[rings.Version]string{}, deaf: map[rings.ServiceName]string{}}
+		clusters: map[rings.ClusterName]*cluster{}, kinds: map[rings.Version]string{}, deaf: map[rings.ServiceName]string{}, proposes: map[rings.ServiceName]bool{}}
 	w.every(heardEvery, w.heard)
 	return w
 }
@@ -341,6 +342,9 @@ func (w *world) behave(a orchestrator.Action) orchestrator.Outcome {
 	case orchestrator.ActSurvey, orchestrator.ActVerify:
 		return w.surveys(a)
 	case orchestrator.ActPublish:
+		if w.proposes[a.Items[0].Service] {
+			return w.propose(a)
+		}
 		o, _ := w.units[a.Items[0].Service].repo.publish(w.now, a.Ring, a.Items)
 		if o.Result == orchestrator.OK {
 			return w.surveys(a)

@@ -14,6 +14,10 @@ type Policy struct {
 	// Zero means [DefaultConverge].
 	Converge time.Duration `json:"deadline,omitempty"`
 
+	// Merge bounds the time that a person has to merge what is proposed on a
+	// branch. Zero means [DefaultMerge].
+	Merge time.Duration `json:"mergeDeadline,omitempty"`
+
 	// ApproveBefore and ApproveAfter: a person must approve before the ring
 	// begins, or before it counts as done.
 	ApproveBefore bool `json:"approveBefore,omitempty"`
@@ -46,6 +50,8 @@ const (
 	DefaultUptake = 5 * time.Minute
 	// DefaultConverge lies above Kubernetes' own progress deadline of 10 min.
 	DefaultConverge = 15 * time.Minute
+	// DefaultMerge leaves time for a review.
+	DefaultMerge = 24 * time.Hour
 )
 
 // OnFailure is what a rollout does when the ring fails.
@@ -82,7 +88,7 @@ const (
 func (p Policy) faults() []string {
 	out := []string{
 		checkDuration("uptake deadline", p.Uptake), checkDuration("deadline", p.Converge),
-		checkDuration("soak", p.Soak), checkDuration("approval expiry", p.ApprovalExpires),
+		checkDuration("merge deadline", p.Merge), checkDuration("soak", p.Soak), checkDuration("approval expiry", p.ApprovalExpires),
 		oneOf("on failure", p.OnFailure, "stop", FailurePause, FailureRollbackRing, FailureRollback),
 		oneOf("on offline", p.OnOffline, "fail", OfflineSkip, OfflineWait),
 		oneOf("on join", p.OnJoin, "include", JoinLater),

@@ -26,6 +26,8 @@ type Service struct {
 	// AcceptRedeploy: a person knows that a change of the field upgrades every
 	// ring's release (chart versions, DESIGN section 5).
 	AcceptRedeploy bool `json:"acceptRedeploy,omitempty"`
+	// Publish is how a version gets onto the branch.
+	Publish Publish `json:"publish,omitempty"`
 	// Known is, for each ring, what was last recorded here.
 	Known map[RingName]Known `json:"known,omitempty"`
 	// Held is, for each ring, the versions that a rollback withdrew: to roll one
@@ -34,6 +36,15 @@ type Service struct {
 	// LastNonce is the largest nonce that an attempt of this store used.
 	LastNonce int64 `json:"lastNonce,omitempty"`
 }
+
+// Publish is how a version gets onto a service's branch.
+type Publish string
+
+// Ways to publish.
+const (
+	PublishPush   Publish = ""       // it is pushed there
+	PublishBranch Publish = "branch" // it is proposed on a branch of its own, and a person merges that
+)
 
 // Known is what this store knows of a service on a ring: the version that it
 // last saw published or was told to adopt, and one that an attempt may have
@@ -98,6 +109,7 @@ func (s Service) Validate() error {
 	if slices.Contains(s.DependsOn, s.Name) {
 		faults = append(faults, fmt.Sprintf("service %q depends on itself", s.Name))
 	}
+	faults = append(faults, oneOf("publish", s.Publish, "push", PublishBranch))
 	return invalid(fmt.Sprintf("service %q", s.Name), faults...)
 }
 

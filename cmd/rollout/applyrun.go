@@ -72,6 +72,8 @@ func (ap *applier) carry(ctx context.Context, c appfile.Change) error {
 		return ap.placeCluster(ctx, c)
 	case appfile.AddService:
 		return ap.addService(ctx, c.Service)
+	case appfile.SetPublish:
+		return ap.update(ctx, func(a *rings.Application) error { return setPublish(a, c.Service.Name, c.Service.Publish) })
 	case appfile.SetDeps:
 		return ap.update(ctx, func(a *rings.Application) error { return setDeps(a, c.Deps) })
 	case appfile.RemoveService:

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"rollout/rings"
 )
 
 // candidate is something that may be typed, with a word about it.
@@ -192,6 +194,8 @@ func (c *completion) named(kind string) []candidate {
 		return c.names("APP", "")
 	case "RING", "CLUSTER":
 		return c.names(kind, c.application())
+	case "HOW":
+		return []candidate{{wordPush, "to the branch itself"}, {string(rings.PublishBranch), "to one of its own, which a person merges"}}
 	case "SERVICE", "SERVICES", "DEP":
 		return c.names("SERVICE", c.application())
 	case "SERVICE=VERSION", "SERVICE=OLD":

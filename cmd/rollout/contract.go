@@ -38,6 +38,7 @@ type ringView struct {
 	After           rings.RingName      `json:"after"`
 	Deadline        string              `json:"deadline"`
 	UptakeDeadline  string              `json:"uptakeDeadline"`
+	MergeDeadline   string              `json:"mergeDeadline"`
 	ApproveBefore   bool                `json:"approveBefore"`
 	ApproveAfter    bool                `json:"approveAfter"`
 	ApprovalExpires string              `json:"approvalExpires"`
@@ -91,6 +92,7 @@ func viewRing(a *rings.Application, i int, clusters []rings.Cluster) ringView {
 
 func viewPolicy(p rings.Policy) ringView {
 	v := ringView{Deadline: deadline(p.Converge, rings.DefaultConverge), UptakeDeadline: deadline(p.Uptake, rings.DefaultUptake),
+		MergeDeadline: deadline(p.Merge, rings.DefaultMerge),
 		ApproveBefore: p.ApproveBefore, ApproveAfter: p.ApproveAfter, Soak: orchestrator.Duration(p.Soak), MaxFailed: p.MaxFailed.String(),
 		OnOffline: word(p.OnOffline, wordFail), MaxOffline: p.MaxOffline.String(), OnFailure: word(p.OnFailure, wordStop), OnJoin: word(p.OnJoin, wordInclude),
 		Checks: []ringCheckView{}, policy: p}
@@ -133,6 +135,7 @@ type serviceView struct {
 	Managed      bool                         `json:"managed"`
 	ClientSecret string                       `json:"clientSecret"`
 	Fields       []string                     `json:"fields"`
+	Publish      string                       `json:"publish"` // push, branch
 	DependsOn    []rings.ServiceName          `json:"dependsOn"`
 	Known        map[rings.RingName]knownView `json:"known"`
 }
@@ -145,7 +148,7 @@ type knownView struct {
 
 func viewService(app rings.AppName, s rings.Service) serviceView {
 	v := serviceView{App: app, Name: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, Bundle: s.Bundle,
-		Managed: s.Managed, ClientSecret: s.Secret, Fields: s.Fields, DependsOn: append([]rings.ServiceName{}, s.DependsOn...),
+		Managed: s.Managed, ClientSecret: s.Secret, Fields: s.Fields, Publish: word(s.Publish, wordPush), DependsOn: append([]rings.ServiceName{}, s.DependsOn...),
 		Known: map[rings.RingName]knownView{}}
 	for ring, k := range s.Known {
 		v.Known[ring] = knownView{Version: k.Version, Commit: k.Commit, At: instant(k.At)}
@@ -237,10 +240,12 @@ type liveList struct {
 
 // awaitsView is what a rollout waits for a person to do; null when nothing.
 type awaitsView struct {
-	What    string            `json:"what"` // approval, resume
+	What    string            `json:"what"` // approval, resume, merge
 	Ring    rings.RingName    `json:"ring"`
 	Gate    orchestrator.Gate `json:"gate"`    // of an approval: before, after
-	Command string            `json:"command"` // that does it
+	Command string            `json:"command"` // that does it; "" for a merge, which git or the forge does
+	// Proposals are the branches that are to be merged; not there for anything else.
+	Proposals []proposalView `json:"proposals,omitempty"`
 }
 
 func viewAwaits(s *orchestrator.State) *awaitsView {
@@ -253,7 +258,7 @@ func viewAwaits(s *orchestrator.State) *awaitsView {
 	if ring, gate, ok := s.Awaiting(); ok {
 		return &awaitsView{What: "approval", Ring: ring, Gate: gate, Command: fmt.Sprintf("rollout approve %s", s.ID)}
 	}
-	return nil
+	return viewMerges(s)
 }
 
 func awaitsResume(id orchestrator.ID) *awaitsView {
@@ -335,6 +340,7 @@ type stepView struct {
 	From       rings.Version     `json:"from"`
 	To         rings.Version     `json:"to"`
 	Commit     string            `json:"commit"`
+	Proposal   *proposalView     `json:"proposal"` // where it waits for a merge, or last did; null when it was not proposed
 	StartedAt  *time.Time        `json:"startedAt"`
 	FinishedAt *time.Time        `json:"finishedAt"`
 	Clusters   []stepClusterView `json:"clusters"`
@@ -409,7 +415,7 @@ func approvalOf(r *orchestrator.RingState, g orchestrator.Gate) *orchestrator.Ap
 func viewStep(s *orchestrator.State, st *orchestrator.StepState, now time.Time) stepView {
 	v := stepView{Ring: st.Ring, Service: st.Target.Service, Wave: st.Wave, Planned: !st.Observed, Undo: st.Undo, Phase: phaseWord(st), Reason: stepReason(s, st, now),
 		From: fromVersion(st), To: st.To, Commit: st.Attempt.Commit, StartedAt: instant(st.StartedAt), FinishedAt: instant(st.FinishedAt),
-		Clusters: []stepClusterView{}}
+		Proposal: viewProposal(st), Clusters: []stepClusterView{}}
 	for _, name := range clustersOf(st) {
 		c := st.Clusters[name]
 		v.Clusters = append(v.Clusters, stepClusterView{Name: name, Phase: string(c.Phase), Reason: c.Reason, Since: instant(c.Since)})

@@ -156,11 +156,11 @@ type session struct {
 // says so, and nothing of it runs.
 func waitsForPerson(s *orchestrator.State) bool {
 	_, _, awaits := s.Awaiting()
-	if !awaits && s.Pause == nil {
+	if !awaits && s.Pause == nil && len(s.Unmerged()) == 0 {
 		return false
 	}
 	for _, w := range s.Why(s.At) {
-		if w.Gate != "approval" && w.Gate != "pause" && w.Gate != "failure" {
+		if w.Gate != "approval" && w.Gate != orchestrator.GateMerge && w.Gate != "pause" && w.Gate != "failure" {
 			return false
 		}
 	}

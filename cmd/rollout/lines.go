@@ -139,6 +139,10 @@ func stepWords(s *orchestrator.State, e orchestrator.Event) string {
 			return fmt.Sprintf("%s: taking over commit %s", stepName(s, b.Ref), short(b.Attempt.Commit))
 		}
 		return fmt.Sprintf("%s: publishing %s -> %s", stepName(s, b.Ref), b.Attempt.From, b.Attempt.Version)
+	case orchestrator.Proposed:
+		return proposedWords(s, b)
+	case orchestrator.Withdrawn:
+		return fmt.Sprintf("%s: the proposal is given up: %s", stepName(s, b.Ref), b.Reason)
 	case orchestrator.Published:
 		return fmt.Sprintf("%s: commit %s is on the branch", stepName(s, b.Ref), short(b.Commit))
 	case orchestrator.TakenUp:

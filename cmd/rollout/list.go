@@ -144,7 +144,7 @@ func awaitsOf(ctx context.Context, db *store.DB, r store.Summary) (*awaitsView, 
 	if err != nil {
 		return nil, err
 	}
-	if s := orchestrator.Fold(nil, first); s == nil || !slices.ContainsFunc(s.Rings, func(r *orchestrator.RingState) bool { return r.Policy.ApproveBefore || r.Policy.ApproveAfter }) {
+	if s := orchestrator.Fold(nil, first); s == nil || !asksForPersons(s) {
 		return nil, nil
 	}
 	s, err := db.Rollout(ctx, r.ID)
@@ -154,11 +154,21 @@ func awaitsOf(ctx context.Context, db *store.DB, r store.Summary) (*awaitsView, 
 	return viewAwaits(s), nil
 }
 
+// asksForPersons reports whether a gate or a protected branch may wait for a person.
+func asksForPersons(s *orchestrator.State) bool {
+	return slices.ContainsFunc(s.Rings, func(r *orchestrator.RingState) bool { return r.Policy.ApproveBefore || r.Policy.ApproveAfter }) ||
+		slices.ContainsFunc(s.Steps, func(st *orchestrator.StepState) bool { return st.Target.Publish == rings.PublishBranch })
+}
+
 // sayNeed says what a live rollout needs of a person.
 func (p *program) sayNeed(v liveView) {
 	switch {
 	case v.Awaits != nil && v.Awaits.What == "approval":
 		p.say("%s waits for approval of %s (%s): %s", v.ID, v.Awaits.Ring, v.Awaits.Gate, v.Awaits.Command)
+	case v.Awaits != nil && v.Awaits.What == "merge":
+		for _, m := range v.Awaits.Proposals {
+			p.say("%s waits for a merge: %s", v.ID, m.words())
+		}
 	case v.Awaits != nil:
 		p.say("%s is paused: %s", v.ID, v.Awaits.Command)
 	case v.Driver == nil || !v.Driver.Alive:

@@ -27,8 +27,17 @@ const (
 	wordsObserved = "not in the plan, only looked at: what depends on it waits until it is healthy"
 )
 
-// words are what will be done.
+// words are what will be done, and how it gets onto the branch.
 func (s *stepLook) words() string {
+	words := s.effect()
+	if s.step.Target.Publish == rings.PublishBranch && words != wordsAbsent && words != wordsLive && words != wordsObserved {
+		words += fmt.Sprintf("; proposed on a branch of its own, waits for a merge into %s", s.step.Target.Branch)
+	}
+	return words
+}
+
+// effect is what will be done.
+func (s *stepLook) effect() string {
 	switch same := s.survey.Version == s.step.To; {
 	case len(s.survey.Expected) == 0:
 		return wordsAbsent

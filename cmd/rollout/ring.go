@@ -183,7 +183,7 @@ func (p *program) runRingShow(ctx context.Context, o ringOptions) error {
 // ringPairs are all that there is to say of a ring.
 func ringPairs(v ringView) []string {
 	out := []string{"name", string(v.Name), "application", string(v.App), "after", string(v.After),
-		"deadline", v.Deadline, "uptake deadline", v.UptakeDeadline, "approval", approvalWords(v.policy), "soak", soakWords(v.policy),
+		"deadline", v.Deadline, "uptake deadline", v.UptakeDeadline, "merge deadline", v.MergeDeadline, "approval", approvalWords(v.policy), "soak", soakWords(v.policy),
 		"max failed", v.MaxFailed, "on offline", offlineWords(v.policy), "on failure", v.OnFailure, "on join", v.OnJoin}
 	for _, c := range v.policy.Checks {
 		out = append(out, "check "+c.Name, checkSpec(c))

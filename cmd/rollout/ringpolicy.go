@@ -12,11 +12,12 @@ import (
 	"rollout/rings"
 )
 
-// The words for the zero values of a policy's choices.
+// The words for the zero values of choices.
 const (
 	wordStop    = "stop"
 	wordFail    = "fail"
 	wordInclude = "include"
+	wordPush    = "push"
 )
 
 // policyFlag is a flag of a ring's policy, and how its value is set.
@@ -29,6 +30,7 @@ func policyFlags() []policyFlag {
 	return []policyFlag{
 		durationPolicy("deadline", "`TIME` that each cluster has to become ready, once Fleet has taken a commit up", "15m", func(p *rings.Policy) *time.Duration { return &p.Converge }),
 		durationPolicy("uptake-deadline", "`TIME` that Fleet has to take a commit up", "5m, or three polling intervals", func(p *rings.Policy) *time.Duration { return &p.Uptake }),
+		durationPolicy("merge-deadline", "`TIME` that a person has to merge what a service with \"--publish branch\" proposes", "24h", func(p *rings.Policy) *time.Duration { return &p.Merge }),
 		switchPolicy("approve-before", "A person must approve before the ring begins", func(p *rings.Policy) *bool { return &p.ApproveBefore }),
 		switchPolicy("approve-after", "A person must approve before the ring counts as done", func(p *rings.Policy) *bool { return &p.ApproveAfter }),
 		durationPolicy("approval-expires", "`TIME` that an approval may wait to be used; 0: for ever", "0", func(p *rings.Policy) *time.Duration { return &p.ApprovalExpires }),
@@ -124,6 +126,7 @@ func policyWords(p rings.Policy) []string {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
+	say(p.Merge > 0, "merge deadline %s", orchestrator.Duration(p.Merge))
 	say(p.ApproveBefore || p.ApproveAfter, "approval %s", approvalWords(p))
 	say(p.Soak > 0, "soak %s", orchestrator.Duration(p.Soak))
 	say(p.MaxFailed != rings.Amount{}, "max failed %s", p.MaxFailed)

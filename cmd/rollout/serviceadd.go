@@ -36,7 +36,8 @@ func (p *program) serviceAddCommand() *cli.Command {
 			"A version in the name of a folder, of a kustomization or of an overlay, needs that folder at the branch's tip.\n\n" +
 			examples("rollout service add shop api --repo https://git.example.com/shop/api.git --path deploy --depends-on db",
 				"rollout service add shop web --repo https://git.example.com/shop/web.git --field 'helm.values.image=reg.example.com/web:{version}'",
-				"rollout service add shop docs --repo https://git.example.com/shop/docs.git --field 'kustomize.dir=overlays/{version}'"),
+				"rollout service add shop docs --repo https://git.example.com/shop/docs.git --field 'kustomize.dir=overlays/{version}'",
+				"rollout service add shop mail --repo https://git.example.com/shop/mail.git --publish branch"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "repo", Usage: "`URL` of the git repository, as one clones it"},
 			&cli.StringFlag{Name: "branch", Usage: "`BRANCH` that Fleet follows", Value: "main"},
@@ -45,13 +46,21 @@ func (p *program) serviceAddCommand() *cli.Command {
 			&cli.StringFlag{Name: "client-secret", Usage: "`NAME` of the secret with which Fleet reads the repository, for a GitRepo that is made"},
 			&cli.StringSliceFlag{Name: "field", Usage: "`PATH` of the version in the ring's entry, or PATH=FORMAT where the value has more in it; several allowed", DefaultText: rings.DefaultField},
 			&cli.StringSliceFlag{Name: "depends-on", Usage: "`SERVICES` that must be done before it, with commas"},
+			publishFlag(),
 			&cli.BoolFlag{Name: "accept-redeploy", Usage: "Allow a field whose change redeploys the other rings with the same content", DisableDefaultText: true},
 		},
-		Action: func(c *cli.Context) error { return p.runServiceAdd(c.Context, serviceAddOptionsOf(c)) },
+		Action: func(c *cli.Context) error {
+			o, err := serviceAddOptionsOf(c)
+			if err != nil {
+				return err
+			}
+			return p.runServiceAdd(c.Context, o)
+		},
 	}
 }
 
-func serviceAddOptionsOf(c *cli.Context) serviceAddOptions {
+func serviceAddOptionsOf(c *cli.Context) (serviceAddOptions, error) {
+	publish, err := publishOf("flag --publish", c.String("publish"))
 	fields := c.StringSlice("field")
 	if len(fields) == 0 {
 		fields = []string{rings.DefaultField}
@@ -59,7 +68,8 @@ func serviceAddOptionsOf(c *cli.Context) serviceAddOptions {
 	return serviceAddOptions{app: rings.AppName(c.Args().Get(0)), gitRepo: c.String("gitrepo"), service: rings.Service{
 		Name: rings.ServiceName(c.Args().Get(1)), Repo: c.String("repo"), Branch: c.String("branch"), Path: strings.Trim(c.String("path"), "/"),
 		Secret: c.String("client-secret"), Fields: fields, DependsOn: serviceNames(c.StringSlice("depends-on")), AcceptRedeploy: c.Bool("accept-redeploy"),
-	}}
+		Publish: publish,
+	}}, err
 }
 
 // checkService says everything that can be said without Fleet and git.

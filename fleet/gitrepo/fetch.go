@@ -99,6 +99,7 @@ func (m *mirror) advertised(ctx context.Context) (plumbing.Hash, error) {
 	if !ok {
 		return plumbing.ZeroHash, m.noBranch()
 	}
+	m.refs = m.adv.References
 	return tip, nil
 }
 

@@ -26,7 +26,8 @@ type mirror struct {
 
 	store *filesystem.Storage
 	tip   plumbing.Hash
-	adv   *packp.AdvRefs // of git-upload-pack, nil until it was asked
+	adv   *packp.AdvRefs           // of git-upload-pack, nil until it was asked
+	refs  map[string]plumbing.Hash // that the server advertised together with the tip
 
 	commits map[plumbing.Hash]*node // read so far
 	entries map[entryKey]entry      // looked up so far

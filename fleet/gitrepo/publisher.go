@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // Identity is a commit's author or committer.
@@ -92,16 +93,22 @@ func (p *Publisher) Survey(ctx context.Context, j orchestrator.Job) orchestrator
 	return outcome(j, surveys, err)
 }
 
-// Publish makes the items' versions and nonces hold on the branch; see
-// orchestrator.Publisher.
+// Publish makes the items' versions and nonces hold on the branch, or proposes
+// them on one of their own; see orchestrator.Publisher.
 func (p *Publisher) Publish(ctx context.Context, j orchestrator.Job) orchestrator.Outcome {
 	var surveys []orchestrator.Survey
-	err := p.act(ctx, j, func(m *mirror, qs []*query) error {
-		var err error
+	var proposal *orchestrator.Proposal
+	err := p.act(ctx, j, func(m *mirror, qs []*query) (err error) {
+		if qs[0].target.Publish == rings.PublishBranch {
+			surveys, proposal, err = p.propose(ctx, m, j, qs)
+			return err
+		}
 		surveys, err = p.publish(ctx, m, j, qs)
 		return err
 	})
-	return outcome(j, surveys, err)
+	out := outcome(j, surveys, err)
+	out.Proposal = proposal
+	return out
 }
 
 // act runs f on the mirror of the job's repository.

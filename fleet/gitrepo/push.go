@@ -16,7 +16,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
-	"rollout/fleet/fleetyaml"
 	"rollout/orchestrator"
 	"rollout/rings"
 )
@@ -80,7 +79,7 @@ func (m *mirror) meet(ctx context.Context) (*packp.AdvRefs, error) {
 	if err != nil {
 		return nil, err
 	}
-	if adv.References[m.ref().String()] == m.tip {
+	if m.refs = adv.References; m.refs[m.ref().String()] == m.tip {
 		return adv, nil
 	}
 	return adv, m.fetch(ctx)
@@ -175,10 +174,18 @@ func (p *Publisher) attempt(ctx context.Context, m *mirror, j orchestrator.Job, 
 	if err != nil {
 		return err
 	}
-	if err := m.push(ctx, d, adv); err != nil {
-		return err
+	if _, err := m.push(ctx, m.branch, m.tip, d, adv); err != nil {
+		return proposable(err, j, qs[0])
 	}
 	return d.save(m)
+}
+
+// proposable says of a protected branch how to go on with it.
+func proposable(err error, j orchestrator.Job, q *query) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == orchestrator.CodeProtected {
+		e.Hint = fmt.Sprintf("\"rollout service set-publish %s %s branch\" has rollout propose its commits on branches of their own, for a person to merge; or %s", j.Scope.App, q.item.Service, e.Hint)
+	}
+	return err
 }
 
 // edits applies the intents to the files at the tip.
@@ -196,8 +203,7 @@ func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []ch
 		if _, twice := files[s.path]; twice {
 			return nil, nil, q.refuse(orchestrator.CodeFile, "give each service a file of its own", "%s: two services share this file", s.path)
 		}
-		e, err := s.file.Edit(fleetyaml.Change{Ring: q.ring, All: q.reach.Clusters, Targets: q.reach.Targets, Fields: q.fields,
-			Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy})
+		e, err := s.file.Edit(q.change())
 		if err != nil {
 			return nil, nil, q.about(err)
 		}
@@ -210,28 +216,29 @@ func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []ch
 	return files, changes, nil
 }
 
-// push sends the draft. go-git's own Push would walk the whole tree to find
-// what is new; that is known here.
-func (m *mirror) push(ctx context.Context, d *draft, adv *packp.AdvRefs) error {
+// push sends the draft to a branch that is at old, and returns what the server
+// said. go-git's own Push would walk the whole tree to find what is new; that is
+// known here.
+func (m *mirror) push(ctx context.Context, branch string, old plumbing.Hash, d *draft, adv *packp.AdvRefs) (said string, err error) {
 	pack, err := d.pack()
 	if err != nil {
-		return err
+		return "", err
 	}
 	words := &tail{}
 	req := packp.NewReferenceUpdateRequestFromCapabilities(adv.Capabilities)
 	if adv.Capabilities.Supports(capability.Sideband64k) {
 		if err := req.Capabilities.Set(capability.Sideband64k); err != nil {
-			return fmt.Errorf("push: %w", err)
+			return "", fmt.Errorf("push: %w", err)
 		}
 		req.Progress = words
 	}
-	req.Commands = []*packp.Command{{Name: m.ref(), Old: m.tip, New: d.commit}}
+	req.Commands = []*packp.Command{{Name: plumbing.NewBranchReferenceName(branch), Old: old, New: d.commit}}
 	req.Packfile = io.NopCloser(pack)
 	report, err := m.link.receive(ctx, req)
 	if report == nil {
-		return m.unanswered(ctx, err, words.String())
+		return "", m.unanswered(ctx, err, words.String())
 	}
-	return m.verdict(report, words.String())
+	return words.String(), m.verdict(branch, report, words.String())
 }
 
 // pack holds the draft's objects.
@@ -261,12 +268,12 @@ func (m *mirror) unanswered(ctx context.Context, err error, words string) error 
 }
 
 // verdict names the server's report on a push.
-func (m *mirror) verdict(report *packp.ReportStatus, words string) error {
+func (m *mirror) verdict(branch string, report *packp.ReportStatus, words string) error {
 	status := statusOf(report)
 	if status == "ok" {
 		return nil
 	}
-	return m.rejected(status, words)
+	return m.rejected(branch, status, words)
 }
 
 // statusOf is what the report says of our one command, or of the pack.
@@ -280,7 +287,7 @@ func statusOf(report *packp.ReportStatus) string {
 	return report.CommandStatuses[0].Status
 }
 
-func (m *mirror) rejected(status, words string) error {
+func (m *mirror) rejected(branch, status, words string) error {
 	all := strings.ToLower(status + "\n" + words)
 	said := oneLine(words)
 	if said == "" {
@@ -289,8 +296,7 @@ func (m *mirror) rejected(status, words string) error {
 	switch {
 	case containsAny(all, "protected branch", "gh006", "gh013", "protected ref"):
 		return refusal(orchestrator.CodeProtected,
-			fmt.Sprintf("allow this account to push to %q in the server's branch protection, or let rollout write to another branch", m.branch),
-			"branch %q is protected: %s", m.branch, said)
+			fmt.Sprintf("allow this account to push to %q in the server's branch protection", branch), "branch %q is protected: %s", branch, said)
 	case containsAny(all, "not allowed to push", "permission denied", "not authorized", "access denied", "read-only", "read only"):
 		return m.remote.denied(said)
 	case containsAny(strings.ToLower(status), "hook declined", "hook"):

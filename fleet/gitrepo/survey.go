@@ -66,6 +66,7 @@ func (q *query) survey(ctx context.Context, m *mirror) (orchestrator.Survey, err
 		err = q.since(ctx, m, plumbing.NewHash(q.item.Commit), &out)
 	case q.asks() && q.item.Base != "":
 		err = q.search(ctx, m, plumbing.NewHash(q.item.Base), &out)
+		out.Closed = q.item.Branch != "" && out.Commit == "" && !m.has(q.item.Branch)
 	default:
 		err = q.last(ctx, m, tip, &out)
 	}

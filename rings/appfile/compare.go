@@ -32,6 +32,7 @@ const (
 	SetRing       ChangeKind = "set-ring"       // Cluster, From, Ring.Name: change its ring label
 	RecordCluster ChangeKind = "record-cluster" // Cluster, Ring.Name: it carries the labels already
 	AddService    ChangeKind = "add-service"    // Service
+	SetPublish    ChangeKind = "set-publish"    // Service: how it is published
 	SetDeps       ChangeKind = "set-deps"       // Deps
 	RemoveService ChangeKind = "remove-service" // Service.Name
 	RemoveRing    ChangeKind = "remove-ring"    // Ring.Name

@@ -47,6 +47,7 @@ type Ring struct {
 type Policy struct {
 	Deadline        Span            `json:"deadline,omitempty"`
 	UptakeDeadline  Span            `json:"uptakeDeadline,omitempty"`
+	MergeDeadline   Span            `json:"mergeDeadline,omitempty"`
 	ApproveBefore   bool            `json:"approveBefore,omitempty"`
 	ApproveAfter    bool            `json:"approveAfter,omitempty"`
 	ApprovalExpires Span            `json:"approvalExpires,omitempty"`
@@ -84,6 +85,7 @@ type Service struct {
 	Fields         []string            `json:"fields,omitempty"`
 	DependsOn      []rings.ServiceName `json:"dependsOn,omitempty"`
 	AcceptRedeploy bool                `json:"acceptRedeploy,omitempty"`
+	Publish        rings.Publish       `json:"publish,omitempty"`
 }
 
 // Span is a duration as people write it: "90s", "1h30m".

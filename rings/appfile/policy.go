@@ -7,15 +7,16 @@ import (
 	"rollout/rings"
 )
 
-// The words for the zero values of a policy's choices.
+// The words for the zero values of choices.
 const (
 	wordStop    = "stop"
 	wordFail    = "fail"
 	wordInclude = "include"
+	wordPush    = "push"
 )
 
 func policyOf(p rings.Policy) Policy {
-	out := Policy{Deadline: Span(p.Converge), UptakeDeadline: Span(p.Uptake), ApproveBefore: p.ApproveBefore, ApproveAfter: p.ApproveAfter,
+	out := Policy{Deadline: Span(p.Converge), UptakeDeadline: Span(p.Uptake), MergeDeadline: Span(p.Merge), ApproveBefore: p.ApproveBefore, ApproveAfter: p.ApproveAfter,
 		ApprovalExpires: Span(p.ApprovalExpires), Soak: Span(p.Soak), MaxFailed: Amount{p.MaxFailed}, OnOffline: p.OnOffline,
 		MaxOffline: Amount{p.MaxOffline}, OnFailure: p.OnFailure, OnJoin: p.OnJoin}
 	for _, c := range p.Checks {
@@ -26,7 +27,7 @@ func policyOf(p rings.Policy) Policy {
 }
 
 func (p Policy) policy() rings.Policy {
-	out := rings.Policy{Converge: time.Duration(p.Deadline), Uptake: time.Duration(p.UptakeDeadline), ApproveBefore: p.ApproveBefore,
+	out := rings.Policy{Converge: time.Duration(p.Deadline), Uptake: time.Duration(p.UptakeDeadline), Merge: time.Duration(p.MergeDeadline), ApproveBefore: p.ApproveBefore,
 		ApproveAfter: p.ApproveAfter, ApprovalExpires: time.Duration(p.ApprovalExpires), Soak: time.Duration(p.Soak), MaxFailed: p.MaxFailed.Amount,
 		OnOffline: choice(p.OnOffline, wordFail), MaxOffline: p.MaxOffline.Amount, OnFailure: choice(p.OnFailure, wordStop), OnJoin: choice(p.OnJoin, wordInclude)}
 	for _, c := range p.Checks {
@@ -64,6 +65,7 @@ func policyWords(from, to rings.Policy, words func(name, from, to string) string
 	}
 	say("deadline", or(nonZero(a.Deadline), "the default"), or(nonZero(b.Deadline), "the default"))
 	say("uptakeDeadline", or(nonZero(a.UptakeDeadline), "the default"), or(nonZero(b.UptakeDeadline), "the default"))
+	say("mergeDeadline", or(nonZero(a.MergeDeadline), "the default"), or(nonZero(b.MergeDeadline), "the default"))
 	say("approveBefore", a.ApproveBefore, b.ApproveBefore)
 	say("approveAfter", a.ApproveAfter, b.ApproveAfter)
 	say("approvalExpires", or(nonZero(a.ApprovalExpires), "never"), or(nonZero(b.ApprovalExpires), "never"))

@@ -18,7 +18,7 @@ func writeServices(f *File, a *rings.Application, _ []rings.Cluster) {
 // serviceOf leaves out what is the default.
 func serviceOf(s rings.Service) Service {
 	out := Service{Name: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, ClientSecret: s.Secret,
-		Fields: s.Fields, DependsOn: s.DependsOn, AcceptRedeploy: s.AcceptRedeploy}
+		Fields: s.Fields, DependsOn: s.DependsOn, AcceptRedeploy: s.AcceptRedeploy, Publish: s.Publish}
 	if slices.Equal(s.Fields, []string{rings.DefaultField}) {
 		out.Fields = nil
 	}
@@ -27,7 +27,8 @@ func serviceOf(s rings.Service) Service {
 
 func (s Service) service() rings.Service {
 	out := rings.Service{Name: s.Name, Repo: s.Repo, Branch: or(s.Branch, DefaultBranch), Path: strings.Trim(s.Path, "/"), GitRepo: s.GitRepo,
-		Secret: s.ClientSecret, Fields: slices.Clone(s.Fields), DependsOn: sorted(s.DependsOn), AcceptRedeploy: s.AcceptRedeploy}
+		Secret: s.ClientSecret, Fields: slices.Clone(s.Fields), DependsOn: sorted(s.DependsOn), AcceptRedeploy: s.AcceptRedeploy,
+		Publish: choice(s.Publish, wordPush)}
 	if len(out.Fields) == 0 {
 		out.Fields = []string{rings.DefaultField}
 	}
@@ -55,6 +56,7 @@ func compareServices(d *Difference, s State, f *File, wanted *rings.Application)
 			continue
 		}
 		d.fixService(s, f, old, v)
+		d.setPublish(old, v)
 		if !slices.Equal(sorted(old.DependsOn), v.DependsOn) {
 			deps[v.Name] = v.DependsOn
 		}
@@ -90,6 +92,14 @@ func (d *Difference) fixService(s State, f *File, old, v rings.Service) {
 	if v.GitRepo != "" {
 		d.fix(help, what+"gitRepo", old.GitRepo, v.GitRepo)
 	}
+}
+
+func (d *Difference) setPublish(old, v rings.Service) {
+	if old.Publish == v.Publish {
+		return
+	}
+	d.Changes = append(d.Changes, Change{Kind: SetPublish, Service: v,
+		Words: []string{fmt.Sprintf("service %q: publish %s -> %s", v.Name, or(string(old.Publish), wordPush), or(string(v.Publish), wordPush))}})
 }
 
 // setDeps is one change for all services.
