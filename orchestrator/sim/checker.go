@@ -172,6 +172,7 @@ func (k *Checker) event(r *run, v *view, e orchestrator.Event) {
 		f    func(*run, *view, orchestrator.Event) string
 	}{
 		{"invariant 1, order", invariant1Order}, {"invariant 2, gates", invariant2Gates}, {"invariant 3, evidence", k.invariant3Evidence},
+		{"invariant 3, merged", k.invariant3Merged},
 		{"invariant 4, budget", invariant4Budget}, {"invariant 4, stopped", invariant4Stopped}, {"invariant 5, soak", invariant5Soak},
 		{"invariant 5, checks", invariant5Checks}, {"invariant 6, outcome", invariant6Outcome}, {"invariant 7, claim", k.invariant7Claim},
 		{"invariant 8, attempts", invariant8Attempts}, {"invariant 10, members", invariant10Members}, {"invariant 11, scope", k.invariant11Scope},

@@ -45,6 +45,13 @@ func (k *Checker) invariant14Barred(s *orchestrator.State, before map[orchestrat
 			if b.Attempt.Ours {
 				at, what = b.Ref, fmt.Sprintf("attempt %d of %s is decided", b.Attempt.Number, ref(b.Ref))
 			}
+		case orchestrator.Asked:
+			for _, i := range b.Items {
+				again := orchestrator.Ref{Ring: b.Ring, Service: i.Service, Undo: b.Undo}
+				if b.Kind == orchestrator.ActPublish && before[again] == orchestrator.StepProposed {
+					at, what = again, ref(again)+" is proposed anew"
+				}
+			}
 		case orchestrator.RollbackRing:
 			at.Ring, at.Undo, what = b.Ring, true, fmt.Sprintf("the rollback of %s starts", b.Ring)
 		}

@@ -36,6 +36,24 @@ func (k *Checker) invariant3Evidence(r *run, v *view, e orchestrator.Event) stri
 	return k.truth(r, v, b.Ref)
 }
 
+// invariant3Merged: a step counts as published only when the branch that Fleet
+// follows has said its version and nonce, whatever other branches say.
+func (k *Checker) invariant3Merged(r *run, _ *view, e orchestrator.Event) string {
+	b, ok := e.Body.(orchestrator.Published)
+	if !ok {
+		return ""
+	}
+	a := r.steps[b.Ref].attempt()
+	for _, l := range k.logs {
+		for _, c := range l.commits {
+			if c.entries[b.Service][b.Ring] == (entry{a.Version, a.Nonce}) {
+				return ""
+			}
+		}
+	}
+	return fmt.Sprintf("%s counts as published, and the branch never said %s/%d", ref(b.Ref), a.Version, a.Nonce)
+}
+
 // healthy is the rule for a service that is only looked at.
 func (r *run) healthy(v *view, at orchestrator.Ref) string {
 	if r.created.Options.AllowUnhealthy {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"rollout/orchestrator"
 	"rollout/rings"
@@ -74,6 +75,7 @@ type repoLog struct {
 // logged is a commit, and what its files give the rings.
 type logged struct {
 	Commit
+	seen    time.Time // when it was put there, in true time
 	entries map[rings.ServiceName]map[rings.RingName]entry
 }
 
@@ -117,7 +119,7 @@ func invariant9History(l *repoLog, history []Commit) string {
 
 // commit checks one commit that is new.
 func (k *Checker) commit(l *repoLog, c Commit) {
-	is := logged{Commit: c, entries: map[rings.ServiceName]map[rings.RingName]entry{}}
+	is := logged{Commit: c, seen: k.World.Now(), entries: map[rings.ServiceName]map[rings.RingName]entry{}}
 	var was logged
 	if n := len(l.commits); n > 0 {
 		was = l.commits[n-1]
@@ -162,7 +164,7 @@ func (k *Checker) invariant8Commit(l *repoLog, was, is logged) string {
 			return fmt.Sprintf("%s writes %s %s/%d on %s, which is no attempt of %s on record", short(is.Hash), service, e.version, e.nonce, is.Ring, is.Rollout)
 		}
 		for i, c := range l.commits {
-			if i > 0 && c.Rollout == is.Rollout && c.Ring == is.Ring && c.entries[service][is.Ring] == e && l.commits[i-1].entries[service][is.Ring] != e {
+			if i > 0 && !is.Merged && c.Rollout == is.Rollout && c.Ring == is.Ring && c.entries[service][is.Ring] == e && l.commits[i-1].entries[service][is.Ring] != e {
 				return fmt.Sprintf("%s and %s are of one attempt: %s %s/%d on %s", short(c.Hash), short(is.Hash), service, e.version, e.nonce, is.Ring)
 			}
 		}
@@ -225,7 +227,7 @@ func (l *repoLog) wrote(service rings.ServiceName, ring rings.RingName, v rings.
 func (k *Checker) origin(r *run, service rings.ServiceName, ring rings.RingName) (rings.Version, bool) {
 	for _, l := range k.logs {
 		for i, c := range l.commits {
-			if i == 0 || c.Rollout != r.id || c.Ring != ring {
+			if i == 0 || c.Rollout != r.id || c.Ring != ring || r.late(c, service) {
 				continue
 			}
 			before, after := l.commits[i-1].entries[service][ring].version, c.entries[service][ring].version
@@ -235,6 +237,25 @@ func (k *Checker) origin(r *run, service rings.ServiceName, ring rings.RingName)
 		}
 	}
 	return "", false
+}
+
+// late reports whether a person merged what the rollout had given up: after it
+// looked for the last time, which is nothing of its doing.
+func (r *run) late(c logged, service rings.ServiceName) bool {
+	if !c.Merged {
+		return false
+	}
+	e := c.entries[service][c.Ring]
+	for _, undo := range []bool{false, true} {
+		st := r.steps[orchestrator.Ref{Ring: c.Ring, Service: service, Undo: undo}]
+		if st == nil || !slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return a.Version == e.version && a.Nonce == e.nonce }) {
+			continue
+		}
+		if st.merged[e.nonce] || !c.seen.After(st.surveyed) {
+			return false
+		}
+	}
+	return true
 }
 
 // present is what the branch gives the ring now.

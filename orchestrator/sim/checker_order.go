@@ -143,6 +143,9 @@ func (r *run) pushesFirst(a orchestrator.Action) string {
 		if !r.steps[at].pushes[i.Nonce] {
 			return fmt.Sprintf("%s nonce %d is pushed for the first time", ref(at), i.Nonce)
 		}
+		if r.steps[at].phase == orchestrator.StepProposed {
+			return fmt.Sprintf("%s nonce %d is proposed anew", ref(at), i.Nonce)
+		}
 	}
 	return ""
 }
@@ -200,7 +203,7 @@ func invariant6Deadline(s *orchestrator.State, d orchestrator.Decision, now time
 		return fmt.Sprintf("the halt ends at %s, and it wakes at %s", h.Until, d.Wake)
 	}
 	for _, st := range s.Steps {
-		waits := st.Phase == orchestrator.StepSurveying || st.Phase == orchestrator.StepConverging || st.Phase == orchestrator.StepPublishing
+		waits := st.Phase == orchestrator.StepProposed || st.Phase == orchestrator.StepSurveying || st.Phase == orchestrator.StepConverging || st.Phase == orchestrator.StepPublishing
 		if waits && d.Wake.IsZero() && !pushed(s, st) && st.Policy.OnOffline != rings.OfflineWait {
 			return fmt.Sprintf("%s is %s without a deadline: %s", st.Target.Service, st.Phase, s.Explain(now))
 		}

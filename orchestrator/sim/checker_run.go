@@ -64,7 +64,8 @@ type stepRun struct {
 	pushes   map[int64]bool // nonces whose push was asked for
 	sure     map[int64]bool // nonces whose pushes were all answered, and refused or not begun
 	turned   map[rings.ClusterName]orchestrator.ClusterPhase
-	at       time.Time // published
+	at       time.Time      // published
+	merged   map[int64]bool // nonces that were seen on the branch
 }
 
 func newRun(app *rings.Application) *run {
@@ -86,7 +87,7 @@ func (st *stepRun) attempt() orchestrator.Attempt {
 func (r *run) add(steps []orchestrator.NewStep) {
 	for _, n := range steps {
 		ref := orchestrator.Ref{Ring: n.Ring, Service: n.Target.Service, Undo: n.Undo}
-		r.steps[ref] = &stepRun{NewStep: n, phase: orchestrator.StepWaiting, pushes: map[int64]bool{}, sure: map[int64]bool{},
+		r.steps[ref] = &stepRun{NewStep: n, phase: orchestrator.StepWaiting, pushes: map[int64]bool{}, sure: map[int64]bool{}, merged: map[int64]bool{},
 			turned: map[rings.ClusterName]orchestrator.ClusterPhase{}}
 		r.order = append(r.order, ref)
 	}
@@ -145,8 +146,11 @@ func (r *run) foldStep(e orchestrator.Event) {
 		if !b.Attempt.Ours {
 			st.phase, st.at = orchestrator.StepConverging, r.now
 		}
+	case orchestrator.Proposed:
+		r.steps[b.Ref].phase = orchestrator.StepProposed
 	case orchestrator.Published:
-		r.steps[b.Ref].phase, r.steps[b.Ref].at = orchestrator.StepConverging, r.now
+		st := r.steps[b.Ref]
+		st.phase, st.at, st.merged[st.attempt().Nonce] = orchestrator.StepConverging, r.now, true
 	case orchestrator.ClusterTurned:
 		r.steps[b.Ref].turned[b.Cluster] = b.Phase
 	case orchestrator.StepEnded:

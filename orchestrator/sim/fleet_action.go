@@ -30,7 +30,7 @@ func (w *World) Do(j orchestrator.Job, answer func(orchestrator.Outcome)) (aband
 	case orchestrator.ActSurvey, orchestrator.ActVerify:
 		t.survey()
 	case orchestrator.ActPublish:
-		t.publish(0)
+		t.begin(0)
 	case orchestrator.ActClaim:
 		t.call(t.claim)
 	case orchestrator.ActHint:
@@ -80,6 +80,19 @@ func (t *task) call(f func()) {
 			f()
 		}
 	})
+}
+
+// begin publishes as the service's branch has it.
+func (t *task) begin(try int) {
+	if t.proposes() {
+		t.propose(try)
+		return
+	}
+	t.publish(try)
+}
+
+func (t *task) proposes() bool {
+	return t.job.Targets[t.job.Action.Items[0].Service].Publish == rings.PublishBranch
 }
 
 func (t *task) survey() {

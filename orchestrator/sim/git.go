@@ -21,7 +21,8 @@ type repo struct {
 	commits     []*commit
 	index       map[string]int // of the commits on the branch
 	bundles     []*bundle
-	down        time.Duration // the server cannot be reached until then
+	down        time.Duration      // the server cannot be reached until then
+	branches    map[string]*branch // of ours, open
 }
 
 // commit is one of a repository, with all files as they are there.
@@ -30,6 +31,7 @@ type commit struct {
 	at                    time.Time
 	files                 map[string][]byte // shared with other commits, never written
 	changed               []string          // paths, sorted
+	merged                bool              // by a person, from a branch of ours
 	contents              map[*bundle]*content
 }
 
@@ -42,6 +44,7 @@ type Commit struct {
 	Services              []rings.ServiceName
 	Files                 []string // that it changed, sorted
 	At                    time.Time
+	Merged                bool // by a person, from a branch of ours
 }
 
 // Ours reports whether a rollout made the commit.
@@ -154,7 +157,7 @@ func (w *World) History(repo string) []Commit {
 	r := w.repo(repo)
 	out := make([]Commit, len(r.commits))
 	for i, c := range r.commits {
-		out[i] = Commit{Hash: c.hash, Author: c.author, Message: c.message, Files: slices.Clone(c.changed), At: c.at}
+		out[i] = Commit{Hash: c.hash, Author: c.author, Message: c.message, Files: slices.Clone(c.changed), At: c.at, Merged: c.merged}
 		for line := range strings.Lines(c.message) {
 			out[i].trailer(strings.TrimSuffix(line, "\n"))
 		}

@@ -88,7 +88,7 @@ var lostAnswer = orchestrator.Outcome{Result: orchestrator.Unknown, Words: "the 
 // on (non-fast-forward).
 func (t *task) again(try int) {
 	if try < maxPushes {
-		t.publish(try)
+		t.begin(try)
 		return
 	}
 	t.reply(orchestrator.Outcome{Result: orchestrator.Refused, Code: orchestrator.CodeConflict,

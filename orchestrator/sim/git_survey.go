@@ -68,6 +68,7 @@ func (q *query) survey() (orchestrator.Survey, *orchestrator.Outcome) {
 		q.since(q.item.Commit, &out)
 	case q.asks() && q.item.Base != "":
 		q.search(&out)
+		out.Closed = q.item.Branch != "" && out.Commit == "" && r.branches[q.item.Branch] == nil
 	default:
 		q.last(&out)
 	}

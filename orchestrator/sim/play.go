@@ -82,6 +82,7 @@ type stage struct {
 	saved   *orchestrator.State // of the last append
 	version uint64              // that it had then
 	resumes int
+	ignored map[string]bool // the branches that nobody merges
 	live    bool
 	created time.Time // in true time
 	ends    []orchestrator.Phase
@@ -150,6 +151,7 @@ func (s *stage) create(id orchestrator.ID, c orchestrator.Created) {
 	s.journal.Create(id, s.world.Wall(), "ann", c)
 	s.start()
 	s.answerLater()
+	s.mergeLater()
 }
 
 // pass goes over what stands in the way, if the person wants to from the
@@ -237,7 +239,7 @@ func (s *stage) bound() time.Duration {
 	for _, ring := range s.App.Rings {
 		p := ring.Policy
 		step := 2*p.Uptake + p.Converge + time.Minute
-		total += time.Duration(len(s.App.Services)) * 2 * step
+		total += time.Duration(len(s.App.Services)) * 2 * (step + s.mergeIn(p))
 		total += 4*p.Soak + 2*p.Converge + 2*s.Delays.CheckIn + 10*s.Patience
 		for _, c := range p.Checks {
 			total += time.Duration(c.Samples+5) * 2 * c.Every()

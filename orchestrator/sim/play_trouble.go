@@ -38,6 +38,7 @@ func (s *stage) trouble(t Trouble) {
 		s.world.Happen(Happening(t.Kind))
 	case s.driverTrouble(t, while):
 	case s.fleetTrouble(t, service, while):
+	case s.branchTrouble(t):
 	default:
 		s.personTrouble(t)
 	}

@@ -30,7 +30,7 @@ type rehearsing struct {
 	faults []*fault
 	last   *orchestrator.State
 	judged bool               // the rollout has failed, and it is known what of
-	asked  map[[2]string]bool // the gates that a person was asked about
+	asked  map[[2]string]bool // the gates and branches that a person was asked about
 }
 
 // clusterSet are clusters that something happened to.
@@ -118,7 +118,7 @@ func (r *rehearsing) over() bool {
 // moving reports whether a step is under way.
 func moving(s *orchestrator.State) bool {
 	for _, st := range s.Steps {
-		if st.Phase == orchestrator.StepSurveying || st.Phase == orchestrator.StepPublishing || st.Phase == orchestrator.StepConverging {
+		if st.Phase == orchestrator.StepSurveying || st.Phase == orchestrator.StepPublishing || st.Phase == orchestrator.StepProposed || st.Phase == orchestrator.StepConverging {
 			return true
 		}
 	}
@@ -138,6 +138,7 @@ func (r *rehearsing) saved(s *orchestrator.State, events []orchestrator.Event) {
 		r.judge(s)
 	}
 	r.ask(s)
+	r.askMerge(s)
 }
 
 // turned notes a cluster that is given up.
@@ -165,6 +166,18 @@ func (r *rehearsing) ask(s *orchestrator.State) {
 	})
 }
 
+// askMerge has a person merge what is proposed, once, as long after as an approval
+// takes.
+func (r *rehearsing) askMerge(s *orchestrator.State) {
+	for _, st := range s.Unmerged() {
+		repo, name := st.Target.Repo, st.Proposal.Branch
+		if key := [2]string{repo, name}; !r.asked[key] {
+			r.asked[key] = true
+			r.world.After(r.ApproveAfter, func() { r.world.Merge(repo, name, MergeCommit) })
+		}
+	}
+}
+
 // bound is how long a rollout may take by its policies, there and back again.
 // What is longer waits for something that does not come by itself.
 func (r *rehearsing) bound() time.Duration {
@@ -172,12 +185,23 @@ func (r *rehearsing) bound() time.Duration {
 	for _, ring := range r.created.Rings {
 		p := ring.Policy
 		step := max(p.Uptake, rings.DefaultUptake) + max(p.Converge, rings.DefaultConverge) + time.Minute
-		total += 4*time.Duration(len(r.app.Services)+1)*step + 4*p.Soak + 2*r.ApproveAfter + time.Hour
+		total += 4*time.Duration(len(r.app.Services)+1)*step + 4*p.Soak + 2*r.ApproveAfter + time.Hour + 2*r.merges()*r.ApproveAfter
 		for _, c := range p.Checks {
 			total += 2 * time.Duration(max(c.Samples, 1)+c.FailureLimit) * (c.Every() + c.Within())
 		}
 	}
 	return total
+}
+
+// merges is the number of services whose versions a person merges.
+func (r *rehearsing) merges() time.Duration {
+	n := time.Duration(0)
+	for _, s := range r.app.Services {
+		if s.Publish == rings.PublishBranch {
+			n++
+		}
+	}
+	return n
 }
 
 // behave says how versions behave: only new ones are bad.

@@ -80,6 +80,9 @@ const (
 	PersonPauses TroubleKind = "person-pauses"
 	PersonSkips  TroubleKind = "person-skips" // a cluster, a service or a ring
 	PersonEnds   TroubleKind = "person-cancels"
+	// What persons do with branches of ours, also with those that nobody wants.
+	PersonMerges  TroubleKind = "person-merges"
+	PersonDeletes TroubleKind = "person-deletes"
 )
 
 // troubles are all kinds beyond the world's happenings.
@@ -102,6 +105,7 @@ func Draw(seed uint64) *Scenario {
 	if d.one(4) > 0 {
 		d.misfortune()
 	}
+	drawing{rand.New(rand.NewPCG(seed, 0xb4a7)), d.Scenario}.proposals()
 	return d.Scenario
 }
 
@@ -165,6 +169,35 @@ func (d drawing) service(i int) {
 	if d.chance(8) {
 		d.HoldBack = append(d.HoldBack, s.Name)
 		d.use("rollout-strategy")
+	}
+}
+
+// proposals draws whose branches take no direct pushes, in most scenarios none.
+// All that is drawn here is drawn apart from the rest.
+func (d drawing) proposals() {
+	if d.one(4) > 0 {
+		return
+	}
+	protected := map[string]bool{}
+	for i, s := range d.App.Services {
+		if _, drawn := protected[s.Repo]; !drawn {
+			protected[s.Repo] = d.chance(2)
+		}
+		if protected[s.Repo] {
+			d.App.Services[i].Publish = rings.PublishBranch
+			d.use("proposed")
+		}
+	}
+	for i := range d.App.Rings {
+		d.App.Rings[i].Policy.Merge = d.between(time.Minute, 15*time.Minute).Truncate(time.Second)
+	}
+	if len(d.Troubles) == 0 {
+		return
+	}
+	for range d.one(4) {
+		t := Trouble{At: d.between(0, d.Calm), Kind: []TroubleKind{PersonMerges, PersonDeletes, TroubleKind(PushVersion), TroubleKind(PushNonce), TroubleKind(PushFile), PersonPauses}[d.one(6)], N: d.Int()}
+		d.Troubles = append(d.Troubles, t)
+		d.use(string(t.Kind))
 	}
 }
 

@@ -104,6 +104,10 @@ func describeStep(b orchestrator.Body) (string, bool) {
 		return fmt.Sprintf("step %s Waiting again", ref(b.Ref)), true
 	case orchestrator.AttemptDecided:
 		return fmt.Sprintf("step %s %s", ref(b.Ref), describeAttempt(b.Attempt)), true
+	case orchestrator.Proposed:
+		return fmt.Sprintf("step %s Proposed on %s", ref(b.Ref), b.Proposal.Branch), true
+	case orchestrator.Withdrawn:
+		return fmt.Sprintf("step %s withdraws its proposal: %s", ref(b.Ref), b.Reason), true
 	case orchestrator.Published:
 		return fmt.Sprintf("step %s Converging at %s", ref(b.Ref), short(b.Commit)), true
 	case orchestrator.TakenUp:
