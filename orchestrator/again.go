@@ -116,7 +116,7 @@ func NewRollback(a *rings.Application, r Again) (Created, error) {
 // wayBack is what remains of a ring's policy for a rollback: how long things
 // may take, and how much may fail.
 func wayBack(p rings.Policy) rings.Policy {
-	return rings.Policy{Uptake: p.Uptake, Converge: p.Converge, MaxFailed: p.MaxFailed, OnOffline: p.OnOffline, MaxOffline: p.MaxOffline}
+	return rings.Policy{Uptake: p.Uptake, Converge: p.Converge, Merge: p.Merge, MaxFailed: p.MaxFailed, OnOffline: p.OnOffline, MaxOffline: p.MaxOffline}
 }
 
 func (r Again) check(verb string) error {

@@ -8,6 +8,7 @@ import (
 
 	"rollout/orchestrator"
 	"rollout/orchestrator/sim"
+	"rollout/rings"
 )
 
 // decide is an engine.
@@ -61,11 +62,51 @@ func often(s *sim.Scenario, kinds ...sim.TroubleKind) {
 	s.Calm = max(s.Calm, 5*time.Minute)
 }
 
+// protect makes every branch take no direct pushes.
+func protect(s *sim.Scenario) {
+	for i := range s.App.Services {
+		s.App.Services[i].Publish = rings.PublishBranch
+	}
+	for i := range s.App.Rings {
+		s.App.Rings[i].Policy.Merge = 10 * time.Minute
+	}
+}
+
+// unlucky has services fail while what others propose is being merged, and taken
+// back.
+func unlucky(s *sim.Scenario) {
+	protect(s)
+	s.Calm, s.Patience, s.Troubles, s.Faults = time.Minute, 20*time.Second, nil, sim.Faults{}
+	for i := range s.App.Services {
+		s.App.Services[i].DependsOn = nil
+	}
+	for i := range s.App.Rings {
+		p := &s.App.Rings[i].Policy
+		p.OnFailure, p.MaxFailed, p.ApproveBefore, p.ApproveAfter = rings.FailureRollback, rings.Amount{}, false, false
+	}
+	s.Bad = []sim.Bad{{Service: "db", Version: "v2", Behaviour: sim.Behaviour{Kind: sim.InstallFails}}}
+}
+
+// merged are the surveys as if what is proposed was on the branch.
+func merged(s *orchestrator.State, o orchestrator.Outcome) []orchestrator.Survey {
+	out := slices.Clone(o.Surveys)
+	for i := range out {
+		for _, st := range s.Steps {
+			if st.Target.Service == out[i].Service && st.Phase == orchestrator.StepPublishing {
+				out[i].Version, out[i].Nonce, out[i].Commit = st.Attempt.Version, st.Attempt.Nonce, o.Proposal.Commit
+			}
+		}
+	}
+	return out
+}
+
 // provoke makes scenarios harder where an engine is wrong: few would be else.
 var provoke = map[string]func(*sim.Scenario){
-	"takes ready for done": func(s *sim.Scenario) { often(s, sim.TroubleKind(sim.HandEdit)) },
-	"ignores a halt":       func(s *sim.Scenario) { often(s, sim.LineHalted) },
-	"ignores a pause":      func(s *sim.Scenario) { often(s, sim.PersonPauses) },
+	"takes ready for done":                    func(s *sim.Scenario) { often(s, sim.TroubleKind(sim.HandEdit)) },
+	"takes a proposal for published":          protect,
+	"gives a proposal up without a last look": unlucky,
+	"ignores a halt":                          func(s *sim.Scenario) { often(s, sim.LineHalted) },
+	"ignores a pause":                         func(s *sim.Scenario) { often(s, sim.PersonPauses) },
 	"fails for clusters that left": func(s *sim.Scenario) {
 		often(s, sim.TroubleKind(sim.ClusterGoes), sim.TroubleKind(sim.ClusterMoves))
 		s.Bad = []sim.Bad{{Service: "db", Version: "v2", Behaviour: sim.Behaviour{Kind: sim.NeverReady}}}
@@ -85,6 +126,21 @@ var wrong = []struct {
 	decide       decide
 }{
 	{"needs nothing", "invariant 1, order", steps(func(st *orchestrator.StepState) { st.Needs = nil })},
+	{"takes a proposal for published", "invariant 3, merged", believing(func(s *orchestrator.State, in *orchestrator.Input) {
+		in.Outcomes = slices.Clone(in.Outcomes)
+		for i, o := range in.Outcomes {
+			if o.Proposal != nil {
+				in.Outcomes[i].Surveys = merged(s, o)
+			}
+		}
+	})},
+	{"gives a proposal up without a last look", "invariant 11, scope", believing(func(s *orchestrator.State, _ *orchestrator.Input) {
+		for _, st := range s.Unmerged() {
+			if at := st.Proposal.WithdrawnAt; st.SurveyedAt.Before(at) {
+				st.SurveyedAt = at
+			}
+		}
+	})},
 	{"needs no approval", "invariant 2, gates", allRings(func(r *orchestrator.RingState) { r.Policy.ApproveBefore, r.Policy.ApproveAfter = false, false })},
 	{"an approval never expires", "invariant 2, gates", allRings(func(r *orchestrator.RingState) { r.Policy.ApprovalExpires = 0 })},
 	{"takes any nonce for acknowledged", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.StatusNonce, d.Applied, d.Ready = d.SpecNonce, true, true })},
