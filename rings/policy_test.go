@@ -23,7 +23,7 @@ func faultsIn(err error) []string {
 // strict has a value in every field.
 func strict() rings.Policy {
 	return rings.Policy{
-		Uptake: 2 * time.Minute, Converge: 90 * time.Second,
+		Uptake: 2 * time.Minute, Converge: 90 * time.Second, Merge: 8 * time.Hour,
 		ApproveBefore: true, ApproveAfter: true, ApprovalExpires: time.Hour,
 		Soak:      30 * time.Minute,
 		MaxFailed: rings.Amount{N: 10, Percent: true}, OnOffline: rings.OfflineSkip, MaxOffline: rings.Amount{N: 2},
