@@ -30,6 +30,8 @@
 //     decided, once, and recorded before anything is written (invariant 8);
 //   - outcome.go: the push was answered, refused, or its answer was lost; a
 //     lost one is looked for and never repeated blindly;
+//   - propose.go: where a branch takes no direct pushes, the commit waits on one
+//     of its own until a person has merged it, in whichever way;
 //   - judge.go: what Fleet says of one cluster is held against the attempt's
 //     commit and nonce: the convergence rule, where unknown, missing, stale or
 //     empty is never success (invariant 3);

@@ -132,7 +132,8 @@ func stateAt(ctx context.Context, db *store.DB, id orchestrator.ID, at time.Time
 // neglected is the hint for a rollout that somebody should drive; "" when it
 // needs none.
 func (p *program) neglected(s *orchestrator.State, l *orchestrator.Lease) string {
-	if v := p.driver(l); s.Phase.Ended() || v != nil && v.Alive || viewAwaits(s) != nil {
+	awaits := viewAwaits(s) // a merge is noticed by who drives
+	if v := p.driver(l); s.Phase.Ended() || v != nil && v.Alive || awaits != nil && awaits.Proposals == nil {
 		return ""
 	}
 	return undrivenHint(s.ID)

@@ -162,14 +162,15 @@ func asksForPersons(s *orchestrator.State) bool {
 
 // sayNeed says what a live rollout needs of a person.
 func (p *program) sayNeed(v liveView) {
-	switch {
-	case v.Awaits != nil && v.Awaits.What == "approval":
-		p.say("%s waits for approval of %s (%s): %s", v.ID, v.Awaits.Ring, v.Awaits.Gate, v.Awaits.Command)
-	case v.Awaits != nil && v.Awaits.What == "merge":
+	if v.Awaits != nil {
 		for _, m := range v.Awaits.Proposals {
 			p.say("%s waits for a merge: %s", v.ID, m.words())
 		}
-	case v.Awaits != nil:
+	}
+	switch {
+	case v.Awaits != nil && v.Awaits.What == "approval":
+		p.say("%s waits for approval of %s (%s): %s", v.ID, v.Awaits.Ring, v.Awaits.Gate, v.Awaits.Command)
+	case v.Awaits != nil && v.Awaits.Proposals == nil:
 		p.say("%s is paused: %s", v.ID, v.Awaits.Command)
 	case v.Driver == nil || !v.Driver.Alive:
 		p.say("hint: %s", undrivenHint(v.ID))

@@ -22,7 +22,7 @@ import (
 //	seed deploy APP RING SERVICE=VERSION REASON   just created
 //	seed train APP RING                     just created
 //	seed rings APP STATE MINUTES            over all rings: new, old (by an older engine), running,
-//	                        soaking, awaiting, paused, stuck or rolledback
+//	                        soaking, awaiting, proposed, paused, stuck or rolledback
 //	seed obey ID            drives it, as the engine decides, until it has taken a command
 func seed(args []string) error {
 	ctx := context.Background()

@@ -121,6 +121,10 @@ func playRings(s *orchestrator.State, start time.Time, to string) []orchestrator
 	t.begin(second)
 	i := slices.IndexFunc(s.Steps, func(st *orchestrator.StepState) bool { return st.Ring == second && !st.Observed })
 	db := refOf(s.Steps[i])
+	if to == "proposed" {
+		t.propose(db, "v1", s.Steps[i].To)
+		return t.events
+	}
 	t.publish(db, "v1", s.Steps[i].To)
 	t.say(orchestrator.ClusterTurned{Ref: db, Cluster: "eu-3", Expected: true, Phase: orchestrator.ClusterNotReady, Reason: "deployment shop/db 0/1 replicas"})
 	switch to {
@@ -197,4 +201,18 @@ func (t *teller) rollBack(ref orchestrator.Ref, s *orchestrator.State) {
 	t.publish(back, "v2", "v1")
 	t.done(back)
 	t.say(orchestrator.Ended{Phase: orchestrator.RolledBack})
+}
+
+// propose brings the step to where its branch waits for a merge.
+func (t *teller) propose(ref orchestrator.Ref, from, to rings.Version) {
+	t.look(ref, from)
+	item := orchestrator.Item{Service: ref.Service, Version: to, Nonce: 2, From: from, Base: "ba5e"}
+	proposal := orchestrator.Proposal{Branch: fmt.Sprintf("rollout/shop/%s/%s", ref.Ring, t.state.ID), Commit: "c0ffee", Tip: "ba5e",
+		URL: "https://git.example.com/shop/db/-/merge_requests/new", Words: "To create a merge request visit: https://git.example.com/shop/db/-/merge_requests/new"}
+	a := orchestrator.Action{ID: "publish", Kind: orchestrator.ActPublish, Ring: ref.Ring, Items: []orchestrator.Item{item}}
+	survey := orchestrator.Survey{Service: ref.Service, Tip: "ba5e", Version: from, Expected: members[ref.Ring]}
+	t.say(orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: to, From: from, Nonce: 2, Base: "ba5e", Ours: true}},
+		orchestrator.Asked{Action: a},
+		orchestrator.Answered{Outcome: orchestrator.Outcome{Action: a.ID, Result: orchestrator.OK, Surveys: []orchestrator.Survey{survey}, Proposal: &proposal}},
+		orchestrator.Proposed{Ref: ref, Proposal: proposal})
 }

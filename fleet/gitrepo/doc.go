@@ -8,6 +8,9 @@
 // objects. The cost follows the depth of the path and what is new on the
 // branch, not the size of the repository.
 //
+// Where a service says so, it pushes the commit to a branch of its own instead,
+// rollout/APP/RING/ID, and a person merges that; see propose.go.
+//
 // # What a caller must do
 //
 //  1. Give every action its own deadline by the context: nothing else ends a

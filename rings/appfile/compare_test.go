@@ -50,6 +50,10 @@ func carry(t *testing.T, s State, c Change) State {
 		}
 	case AddService:
 		s.App.Services = append(s.App.Services, c.Service)
+	case SetPublish:
+		v, err := s.App.Service(c.Service.Name)
+		must(t, err)
+		v.Publish = c.Service.Publish
 	case SetDeps:
 		for name, deps := range c.Deps {
 			v, err := s.App.Service(name)
@@ -153,6 +157,9 @@ add-cluster: add cluster "c2" to ring "b"
 			"dependsOn: [db]", "dependsOn: []").Replace(three), want: `add-service: add service "n": fleet.yaml of n, branch "main", depends on web
 set-deps: service "api": depends on db -> nothing; service "db": depends on nothing -> n; service "web": depends on api -> nothing
 `},
+		{name: "how it is published", from: three, to: strings.Replace(three, "repo: w", "repo: w, publish: branch", 1),
+			want: "set-publish: service \"web\": publish push -> branch\n"},
+		{name: "pushed as by default", from: three, to: strings.Replace(three, "repo: w", "repo: w, publish: push", 1)},
 		{name: "what cannot change", from: three, to: "ringLabel: stage\nselector: {in-shop: 'true'}\n" + strings.Replace(three, "repo: w", "repo: w, branch: dev, fields: [helm.values.tag]", 1),
 			want: "fixed: application \"shop\": ringLabel: ring, not stage\nfixed: application \"shop\": selector: app=shop, not in-shop=true\n" +
 				"fixed: service \"web\": branch: main, not dev\nfixed: service \"web\": fields: helm.values.image.tag, not helm.values.tag\n"},

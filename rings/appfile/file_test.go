@@ -17,7 +17,7 @@ import (
 // shop is stored with everything that a file can say.
 func shop() (*rings.Application, []rings.Cluster) {
 	a := &rings.Application{Name: "shop", Workspace: "fleet-default", Manager: "5f2c", RingLabel: "ring", Selector: map[string]string{"app": "shop"},
-		Rings: []rings.Ring{{Name: "ring-1", Policy: rings.Policy{Converge: 90 * time.Second, Uptake: time.Hour, ApproveBefore: true, ApproveAfter: true, ApprovalExpires: 8 * time.Hour,
+		Rings: []rings.Ring{{Name: "ring-1", Policy: rings.Policy{Converge: 90 * time.Second, Uptake: time.Hour, Merge: 2 * time.Hour, ApproveBefore: true, ApproveAfter: true, ApprovalExpires: 8 * time.Hour,
 			Soak: 90 * time.Minute, MaxFailed: rings.Amount{N: 10, Percent: true}, OnOffline: rings.OfflineSkip, MaxOffline: rings.Amount{N: 2},
 			OnFailure: rings.FailureRollback, OnJoin: rings.JoinLater, Checks: []rings.Check{
 				{Name: "smoke", Kind: rings.CheckCommand, Command: "./smoke.sh", Interval: 30 * time.Second, Samples: 3},
@@ -26,7 +26,7 @@ func shop() (*rings.Application, []rings.Cluster) {
 		Services: []rings.Service{
 			{Name: "db", Repo: "https://git.example.com/shop/db.git", Branch: "2026-11-29", Path: "deploy", GitRepo: "shop-db", Bundle: "db", Fields: []string{rings.DefaultField}},
 			{Name: "api", Repo: "https://git.example.com/shop/api.git", Branch: "main", GitRepo: "shop-api", Secret: "git-auth", Fields: []string{"helm.values.on", "helm.version"},
-				DependsOn: []rings.ServiceName{"db"}, AcceptRedeploy: true, Managed: true, LastNonce: 7}},
+				DependsOn: []rings.ServiceName{"db"}, AcceptRedeploy: true, Publish: rings.PublishBranch, Managed: true, LastNonce: 7}},
 		Plan: rings.Plan{"db": {Version: "v2"}}, CreatedBy: "bob", CreatedAt: time.Unix(1, 0)}
 	clusters := []rings.Cluster{{Name: "eu-1", App: "shop", Ring: "ring-1"}, {Name: "eu-2", App: "shop", Ring: "ring-2"}, {Name: "yes", App: "shop", Ring: "ring-2"}}
 	return a, clusters
@@ -44,6 +44,7 @@ rings:
   policy:
     deadline: 1m30s
     uptakeDeadline: 1h
+    mergeDeadline: 2h
     approveBefore: true
     approveAfter: true
     approvalExpires: 8h
@@ -89,6 +90,7 @@ services:
   dependsOn:
   - db
   acceptRedeploy: true
+  publish: branch
 `
 
 func TestFile_Bytes(t *testing.T) {
