@@ -341,9 +341,8 @@ func (t *turn) askClaim() {
 
 // cancel ends the rollout as soon as no push of this driver is under way, and it
 // was looked whether what is proposed was merged: the answer is waited for, so
-// that the record says what is on the branch. A push
-// that an earlier driver left behind is not repeated, and one that waits for
-// its time is not begun.
+// that the record says what is on the branch. A push that an earlier driver left
+// behind is not repeated, and one that waits for its time is not begun.
 func (t *turn) cancel() {
 	for _, a := range t.s.Pending {
 		if a.Kind == ActPublish && !a.After.After(t.now) {

@@ -68,6 +68,8 @@ func everything() []orchestrator.Event {
 }
 
 var (
+	proposal = orchestrator.Proposal{Branch: "rollout/shop/ring-1/shop-1", Commit: "c1", Tip: "c0", URL: "https://git.example.com/merge", Words: "merge it", For: []rings.ServiceName{"db"}}
+
 	lock   = rings.Lock{App: "shop", Ring: "ring-1", Holder: "ann", By: "bob", Reason: "sale", At: storetest.Start}
 	closed = rings.Closure{Ring: "ring-1", Kind: rings.WindowDeny, Windows: []rings.WindowName{"weekend"}, Made: storetest.Start,
 		From: storetest.Start.Add(time.Hour), Until: storetest.Start.Add(2 * time.Hour), Opens: storetest.Start.Add(2 * time.Hour), Words: "closed"}
@@ -92,7 +94,7 @@ func firstRing() []orchestrator.Body {
 	db, api := orchestrator.Ref{Ring: "ring-1", Service: "db"}, orchestrator.Ref{Ring: "ring-1", Service: "api"}
 	out := []orchestrator.Body{orchestrator.RingStarted{Ring: "ring-1"},
 		orchestrator.RingCounted{Ring: "ring-1", Clusters: []rings.ClusterName{storetest.Cluster(0), storetest.Cluster(1)}},
-		orchestrator.StepStarted{Ref: db}, orchestrator.StepHeld{Ref: db}}
+		orchestrator.StepStarted{Ref: db}, orchestrator.Proposed{Ref: db, Proposal: proposal}, orchestrator.Withdrawn{Ref: db, Reason: "halted"}, orchestrator.StepHeld{Ref: db}}
 	out = append(out, storetest.Publishing(db, "v2", 1, 2)...)
 	out = append(out, hint(db), orchestrator.Dropped{Action: "hint"}, orchestrator.Warned{Words: "no permission for leases"})
 	for n := range 2 {
