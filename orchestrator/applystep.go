@@ -159,10 +159,10 @@ func (st *StepState) held() {
 }
 
 func (st *StepState) started(at time.Time) {
-	st.Phase, st.Survey, st.Unplaced, st.Proposal = StepSurveying, nil, false, nil
-	if st.StartedAt.IsZero() {
-		st.StartedAt = at
+	if st.StartedAt.IsZero() || st.Phase == StepProposed {
+		st.StartedAt = at // a merge may have been waited for for long
 	}
+	st.Phase, st.Survey, st.Unplaced, st.Proposal = StepSurveying, nil, false, nil
 }
 
 // decided begins an attempt, which may be one that was found on the branch.

@@ -131,7 +131,10 @@ type Publisher interface {
 	Survey(ctx context.Context, j Job) Outcome
 	// Publish makes the items' versions and nonces hold on the branch, with
 	// one commit for all of them, and none when they hold already. OK comes
-	// with the surveys of the branch as it is then. All items or none.
+	// with the surveys of the branch as it is then. All items or none. Where the
+	// items' targets say so, it makes them hold on a branch of the job's own
+	// instead, and answers with that Proposal: the one that is there already, if it
+	// still fits. It pushes over no branch, and makes none anew that was deleted.
 	Publish(ctx context.Context, j Job) Outcome
 }
 

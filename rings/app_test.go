@@ -109,6 +109,10 @@ func TestService_Validate_alone(t *testing.T) {
 	if got, want := message(s.Validate()), `service "db" depends on itself`; got != want {
 		t.Errorf("Validate() = %s, want %s", got, want)
 	}
+	s.DependsOn, s.Publish = nil, "merge"
+	if got, want := message(s.Validate()), `service "db": publish "merge": one of "push", "branch"`; got != want {
+		t.Errorf("Validate() = %s, want %s", got, want)
+	}
 }
 
 func TestApplication_unknown(t *testing.T) {

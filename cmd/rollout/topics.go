@@ -36,6 +36,21 @@ must approve has.
 
    rollout ring update APP RING --soak 30m --approve-before    what a ring demands
    rollout explain ID                                          what holds now, and until when`,
+	"proposals": `A service whose branch takes no direct pushes is published with "--publish branch" ("rollout service set-publish"
+changes it): its commits go to branches of their own, rollout/APP/RING/ID, and a person merges them. rollout needs no
+forge for that: it shows the address that the git server prints on a push, and reads the branch that Fleet follows.
+
+A step is Proposed until that branch says its version and its nonce: by a merge, a squash or a rebase alike. Services of
+one repository that go together share a branch; what goes later has one with a number, -2 and so on. Other people's
+commits are in nobody's way; only where git could not merge any more, or somebody else took the nonce, is the same
+proposed anew on another branch. No branch is ever pushed over or deleted: one that is not wanted any more is named.
+
+   rollout ring update APP RING --merge-deadline 8h    how long a person has; 24h by default
+   rollout explain ID                                  what waits for which merge, and until when
+
+A branch that is deleted without a merge ends the step. So does a failure elsewhere, a cancel or a skip, once it was
+looked whether somebody merged it before; what is merged after that is a change by hand like any other. What takes back
+is proposed, too, and an automatic rollback waits for that merge.`,
 	"nonce": `Fleet has no single field that says "this cluster runs that commit". So with every change of a version the commit also
 sets a number on the ring's entry, forceSyncGeneration: the nonce. Fleet's agent reports it back only after it has
 applied that very deployment, and a step is done only when every expected cluster has reported it and is ready.

@@ -171,7 +171,7 @@ func (r *rehearsing) ask(s *orchestrator.State) {
 func (r *rehearsing) askMerge(s *orchestrator.State) {
 	for _, st := range s.Unmerged() {
 		repo, name := st.Target.Repo, st.Proposal.Branch
-		if key := [2]string{repo, name}; !r.asked[key] {
+		if key := [2]string{repo, name + st.Proposal.At.String()}; !r.asked[key] { // a name is free again once it was merged
 			r.asked[key] = true
 			r.world.After(r.ApproveAfter, func() { r.world.Merge(repo, name, MergeCommit) })
 		}

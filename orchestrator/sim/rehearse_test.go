@@ -189,6 +189,23 @@ func TestRehearse_approvals(t *testing.T) {
 	}
 }
 
+// What is proposed is merged by a person, and waited for.
+func TestRehearse_proposals(t *testing.T) {
+	a, o := sample(14)
+	for i := range a.Services {
+		a.Services[i].Publish = rings.PublishBranch
+	}
+	o.ApproveAfter = 30 * time.Minute
+	slow := rehearse(t, a, o)
+	if slow.Phase != orchestrator.Succeeded || slow.Rings[0].Converged-slow.Rings[0].Start < time.Hour {
+		t.Errorf("%s (%s): the services of ring-1 were live %s after it began", slow.Phase, slow.Reason, slow.Rings[0].Converged-slow.Rings[0].Start)
+	}
+	o.ApproveAfter = 25 * time.Hour
+	if never := rehearse(t, a, o); never.Phase != orchestrator.Failed || !strings.Contains(never.Reason, "nobody merged rollout/") {
+		t.Errorf("nobody merges in time: %s, %s", never.Phase, never.Reason)
+	}
+}
+
 // A rollout that a person would have to decide on ends there.
 func TestRehearse_pause(t *testing.T) {
 	a, o := sample(14)
