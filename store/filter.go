@@ -105,10 +105,10 @@ func eachNewest(tx *bolt.Tx, f Filter, fn func(Summary) (bool, error)) error {
 		return err
 	}
 	b, skip := f.order()
-	c := tx.Bucket(b).Cursor()
-	needles := f.needles()
+	c, rows := tx.Bucket(b).Cursor(), tx.Bucket(bucketRollouts)
+	s := sieve{f.needles(), f.Cluster, tx.Bucket(bucketTimings).Cursor()}
 	key, err := startOf(tx, c, f, skip)
-	for ; err == nil && key != nil; key, _ = c.Prev() {
+	for data := []byte(nil); err == nil && key != nil; key, data = c.Prev() {
 		if !bytes.HasPrefix(key[skip:], prefixOf(f.App)) {
 			if skip == 0 {
 				return nil
@@ -118,7 +118,10 @@ func eachNewest(tx *bolt.Tx, f Filter, fn func(Summary) (bool, error)) error {
 		if skip > 0 && !f.Since.IsZero() && timeOf(key).Before(f.Since) {
 			return nil
 		}
-		if !holdsAll(tx.Bucket(bucketRollouts).Get(key[skip:]), needles) {
+		if skip > 0 || data == nil {
+			data = rows.Get(key[skip:])
+		}
+		if !s.passes(key[skip:], data) {
 			continue
 		}
 		row, err := getRow(tx, rolloutOf(key[skip:]))
@@ -169,8 +172,37 @@ func (f Filter) needles() [][]byte {
 	return out
 }
 
-func holdsAll(data []byte, needles [][]byte) bool {
-	return data == nil || !slices.ContainsFunc(needles, func(n []byte) bool { return !bytes.Contains(data, n) })
+// sieve holds back what a filter does not let through, by the text of the rows,
+// so that next to none of them are decoded.
+type sieve struct {
+	needles [][]byte
+	cluster rings.ClusterName
+	timings *bolt.Cursor
+}
+
+// passes reports whether the row of the rollout may fit. A row that is listed
+// and not there passes, to be complained of.
+func (s sieve) passes(rollout, data []byte) bool {
+	if data == nil {
+		return true
+	}
+	if slices.ContainsFunc(s.needles, func(n []byte) bool { return !bytes.Contains(data, n) }) {
+		return false
+	}
+	ended := bytes.Contains(data, []byte(`"finishedAt":`)) // in a text the quotes would be escaped
+	return s.cluster == "" || !ended || timed(s.timings, rollout, s.cluster)
+}
+
+// timed reports whether a step of the rollout, which has ended, had the cluster.
+func timed(c *bolt.Cursor, rollout []byte, name rings.ClusterName) bool {
+	needle, _ := json.Marshal(name) // a string always can be
+	needle = append([]byte(`"name":`), needle...)
+	for k, v := c.Seek(rollout); bytes.HasPrefix(k, rollout); k, v = c.Next() {
+		if bytes.Contains(v, needle) {
+			return true
+		}
+	}
+	return false
 }
 
 // fits reports whether the filter lets the row through.
@@ -201,14 +233,7 @@ func counted(tx *bolt.Tx, row Summary, name rings.ClusterName) (bool, error) {
 		}), err
 	}
 	key, _ := rolloutKey(row.ID)
-	needle, _ := json.Marshal(name)
-	c := tx.Bucket(bucketTimings).Cursor()
-	for k, v := c.Seek(key); bytes.HasPrefix(k, key); k, v = c.Next() {
-		if bytes.Contains(v, append([]byte(`"name":`), needle...)) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return timed(tx.Bucket(bucketTimings).Cursor(), key, name), nil
 }
 
 // startOf moves to the newest rollout that the filter may let through.
