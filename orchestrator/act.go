@@ -18,6 +18,7 @@ var limits = map[ActionKind]time.Duration{
 	ActHint:    10 * time.Second,
 	ActNudge:   3 * time.Minute, // a new job, then the old interval again
 	ActVerify:  2 * time.Minute,
+	ActTag:     time.Minute,
 	ActCheck:   time.Minute, // and what the check itself may take
 }
 
@@ -55,7 +56,7 @@ func (a Action) limit() time.Duration {
 // queue returns the lock of the action's repository; actions that touch none
 // have one each. It is called by the loop only.
 func (r *Runner) queue(j Job) *sync.Mutex {
-	if k := j.Action.Kind; k != ActSurvey && k != ActPublish && k != ActVerify {
+	if k := j.Action.Kind; k != ActSurvey && k != ActPublish && k != ActVerify && k != ActTag {
 		return &sync.Mutex{}
 	}
 	t := j.Targets[j.Action.Items[0].Service]
@@ -97,6 +98,8 @@ func (r *Runner) act(ctx context.Context, j Job) Outcome {
 			return unclaimed(err)
 		}
 		return r.Publisher.Publish(ctx, j)
+	case ActTag:
+		return r.Publisher.Tag(ctx, j)
 	case ActHint:
 		return r.Fleet.Hint(ctx, j.Scope, j.Targets[a.Items[0].Service], a.Commit)
 	case ActNudge:

@@ -30,6 +30,8 @@ const (
 	// ActCheck asks a check of the ring's policy. OK is a good answer, Refused a
 	// bad one, anything else says nothing: it is inconclusive.
 	ActCheck ActionKind = "check"
+	// ActTag puts the rollout's tag on a commit.
+	ActTag ActionKind = "tag"
 )
 
 // Action is something to be done outside: data, safe to repeat, carried out
@@ -43,8 +45,9 @@ type Action struct {
 	For    rings.RingName `json:"for,omitempty"`
 	Check  *rings.Check   `json:"check,omitempty"`
 	Items  []Item         `json:"items,omitempty"`  // services of one repository and branch; none for a claim
-	Commit string         `json:"commit,omitempty"` // for a hint
-	Reason string         `json:"reason"`           // why it is done, for people
+	Commit string         `json:"commit,omitempty"` // for a hint or a tag
+	Tag    string         `json:"tag,omitempty"`
+	Reason string         `json:"reason"` // why it is done, for people
 	// After is when it may begin: a retry's back-off. Zero means at once.
 	After time.Time `json:"after,omitzero"`
 	// AskedAt is set by the fold: what the answer says is not older.

@@ -69,7 +69,7 @@ func (s *State) apply(e Event) {
 	case Observed:
 		s.observed(b.Fact, e.At)
 	case Answered:
-		s.answered(b.Outcome)
+		s.answered(b.Outcome, e.At)
 	case Commanded:
 		s.commanded(b.Command)
 	case Driven:
@@ -203,12 +203,15 @@ func (s *State) asked(a Action, at time.Time) {
 	}
 	s.Pending[a.ID] = a
 	s.Actions++
-	if a.Kind == ActNudge {
+	switch a.Kind {
+	case ActNudge:
 		s.step(a.steps()[0]).Nudge = NudgeAsked
+	case ActTag:
+		s.tagging(a, at)
 	}
 }
 
-func (s *State) answered(o Outcome) {
+func (s *State) answered(o Outcome, at time.Time) {
 	a, ok := s.Pending[o.Action]
 	if !ok {
 		return
@@ -224,6 +227,8 @@ func (s *State) answered(o Outcome) {
 		s.sampled(a, o)
 	case ActVerify:
 		s.verifyAnswered(a, o)
+	case ActTag:
+		s.tagAnswered(a, o, at)
 	default:
 		for i, ref := range a.steps() {
 			s.step(ref).answered(a, a.Items[i], o)

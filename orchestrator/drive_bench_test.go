@@ -76,6 +76,10 @@ func (p *instant) Publish(ctx context.Context, j orchestrator.Job) orchestrator.
 	return p.Survey(ctx, j)
 }
 
+func (p *instant) Tag(context.Context, orchestrator.Job) orchestrator.Outcome {
+	return orchestrator.Outcome{Result: orchestrator.OK}
+}
+
 // turn lets the clusters take a published service, the last one after the
 // others.
 func (p *instant) turn(app rings.AppName, service rings.ServiceName) {

@@ -371,7 +371,7 @@ func (t *turn) finish() {
 		return
 	}
 	if t.s.Failure == nil {
-		if r := t.s.ring(t.s.Current); t.s.next() == nil && (r == nil || r.Phase.Ended()) {
+		if r := t.s.ring(t.s.Current); t.s.next() == nil && (r == nil || r.Phase.Ended()) && t.tagged() {
 			t.end(Succeeded, nil)
 		}
 		return

@@ -36,6 +36,8 @@ func (t *turn) outcome(o Outcome) {
 		t.each(a, o, t.nudged)
 	case ActHint:
 		t.each(a, o, t.hinted)
+	case ActTag:
+		t.tagGivenUp(a, o)
 	case ActVerify:
 		t.each(a, o, func(st *StepState, _ Item, o Outcome) { t.upstreamRead(a, st, o) })
 	}

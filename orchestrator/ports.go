@@ -136,6 +136,9 @@ type Publisher interface {
 	// instead, and answers with that Proposal: the one that is there already, if it
 	// still fits. It pushes over no branch, and makes none anew that was deleted.
 	Publish(ctx context.Context, j Job) Outcome
+	// Tag puts an annotated tag, with the action's name, on its commit. OK when
+	// it is there already; Refused when another commit has the name.
+	Tag(ctx context.Context, j Job) Outcome
 }
 
 // Fleet is the manager. Safe for concurrent use.

@@ -88,6 +88,10 @@ func (p *ports) Publish(ctx context.Context, j orchestrator.Job) orchestrator.Ou
 	return p.call(ctx, j.Action, repoOf(j))
 }
 
+func (p *ports) Tag(ctx context.Context, j orchestrator.Job) orchestrator.Outcome {
+	return p.call(ctx, j.Action, repoOf(j))
+}
+
 func (p *ports) Hint(ctx context.Context, _ orchestrator.Scope, t orchestrator.Target, commit string) orchestrator.Outcome {
 	return p.call(ctx, orchestrator.Action{Kind: orchestrator.ActHint, Items: []orchestrator.Item{{Service: t.Service}}, Commit: commit}, "")
 }

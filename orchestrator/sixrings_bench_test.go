@@ -196,6 +196,10 @@ func (p *paced) Publish(ctx context.Context, j orchestrator.Job) orchestrator.Ou
 	return p.do(ctx, j)
 }
 
+func (p *paced) Tag(ctx context.Context, j orchestrator.Job) orchestrator.Outcome {
+	return p.do(ctx, j)
+}
+
 func (p *paced) Hint(ctx context.Context, s orchestrator.Scope, t orchestrator.Target, commit string) orchestrator.Outcome {
 	return p.doFor(ctx, orchestrator.ActHint, s, t, commit)
 }

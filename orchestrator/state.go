@@ -122,6 +122,7 @@ type State struct {
 	Steps    []*StepState               `json:"steps"`              // ring by ring, wave by wave; those that take others back at the end
 	Pending  map[string]Action          `json:"pending,omitempty"`  // asked for, not answered
 	Actions  int                        `json:"actions,omitempty"`  // asked for so far; the next one gets this number plus 1 in its id
+	Tags     []Tag                      `json:"tags,omitempty"`     // those that were asked for
 	Warnings []string                   `json:"warnings,omitempty"` // each once, for people
 
 	StartedBy  string    `json:"startedBy"`
@@ -191,6 +192,9 @@ type Options struct {
 	// person named them.
 	Direct bool   `json:"direct,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Tag is put on each repository that was changed, when the rollout has ended
+	// well; "" for none.
+	Tag string `json:"tag,omitempty"`
 }
 
 // Failure says why a rollout or a step ended badly.

@@ -112,7 +112,7 @@ func tell(t *testing.T, text string) string {
 //	proposes db 10m                its branch is protected: a person merges, until the deadline (default: 24h)
 //	plan db=v2 api=v2              (default: v2 for all)
 //	deadline 10m, uptake 2m        of ring-1
-//	redeploy, override             options of the rollout
+//	redeploy, override, tag NAME   options of the rollout
 //	on ring-2 c3 c4                clusters of another ring
 //	policy ring-1 soak=10m before  see [story.policy]
 //	rollout ring-1 ring-2          rings of the rollout (default: ring-1); "through ring-2": those before it, too
@@ -154,6 +154,8 @@ func (y *story) do(verb string, args []string) error {
 		return y.deadline(verb, args[0])
 	case "redeploy":
 		y.request.Options.Redeploy = true
+	case "tag":
+		y.request.Options.Tag = args[0]
 	case "override":
 		y.request.Options.Override, y.request.Options.Reason = true, "I know"
 	case "on", "policy", "rollout", "through", "verified", "empty":

@@ -13,7 +13,7 @@ type Wait struct {
 	Ring    rings.RingName    `json:"ring,omitempty"`
 	Service rings.ServiceName `json:"service,omitempty"`
 	// Gate names what holds: "cancel", "pause", "halt", "failure", "claim",
-	// "lock", "window", "upstream", "approval", "step", "merge", "soak", "check".
+	// "lock", "window", "upstream", "approval", "step", "merge", "soak", "check", "tag".
 	Gate  string    `json:"gate"`
 	Words string    `json:"words"` // with the numbers
 	Since time.Time `json:"since,omitzero"`
@@ -59,6 +59,7 @@ func (s *State) Why(now time.Time) []Wait {
 	if r := s.next(); r != nil && s.Rollback == nil && s.idle() {
 		out = append(out, s.gateWaits(r)...)
 	}
+	out = append(out, s.tagWaits()...)
 	if len(out) == 0 {
 		out = append(out, Wait{Gate: "step", Words: "deciding what comes next", Since: s.At, Unbounded: true})
 	}

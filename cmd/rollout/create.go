@@ -25,6 +25,7 @@ type shipment struct {
 	detach     bool
 	timeout    time.Duration
 	background bool
+	tag        string // for the repositories that it changes; "" for none
 }
 
 // shipmentFlags are those of every command that creates a rollout.
@@ -33,12 +34,13 @@ func (p *program) shipmentFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Usage: "Print what would happen, and change nothing", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "detach", Usage: "Do not follow: leave it to a background process", DisableDefaultText: true},
 		&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to follow at most; the rollout goes on", DefaultText: "to its end"},
+		&cli.StringFlag{Name: "tag", Usage: "Put an annotated tag `NAME` on each repository that was changed, when the rollout ends well"},
 		p.backgroundFlag(),
 	}
 }
 
 func shipmentOf(c *cli.Context, app rings.AppName) shipment {
-	return shipment{app: app, dryRun: c.Bool("dry-run"), detach: c.Bool("detach"), timeout: c.Duration("timeout"), background: !c.Bool("no-background")}
+	return shipment{app: app, dryRun: c.Bool("dry-run"), detach: c.Bool("detach"), timeout: c.Duration("timeout"), tag: c.String("tag"), background: !c.Bool("no-background")}
 }
 
 func (p *program) createCommand() *cli.Command {
@@ -131,9 +133,26 @@ func newRollout(a *rings.Application, r orchestrator.Request) (orchestrator.Crea
 	return created, err
 }
 
+// tagged has the rollout end with a tag, if one is asked for.
+func (sh *shipment) tagged() error {
+	if sh.tag == "" {
+		return nil
+	}
+	first := sh.first
+	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
+		c, err := first(a, empty)
+		c.Options.Tag = sh.tag
+		return c, err
+	}
+	return orchestrator.CheckTag(sh.tag)
+}
+
 // ship shows what a rollout would do, refuses what cannot end well, and begins
 // it.
 func (p *program) ship(ctx context.Context, sh shipment) error {
+	if err := sh.tagged(); err != nil {
+		return err
+	}
 	db, err := p.open(ctx)
 	if err != nil {
 		return err

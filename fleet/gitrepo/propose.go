@@ -81,7 +81,7 @@ func (p *Publisher) proposal(ctx context.Context, m *mirror, j orchestrator.Job,
 	if err != nil {
 		return nil, err
 	}
-	words, err := m.push(ctx, next, plumbing.ZeroHash, d, adv)
+	words, err := m.push(ctx, onto(next, plumbing.ZeroHash, d), d, adv)
 	if err != nil {
 		return nil, err
 	}

@@ -174,7 +174,7 @@ func (p *Publisher) attempt(ctx context.Context, m *mirror, j orchestrator.Job, 
 	if err != nil {
 		return err
 	}
-	if _, err := m.push(ctx, m.branch, m.tip, d, adv); err != nil {
+	if _, err := m.push(ctx, onto(m.branch, m.tip, d), d, adv); err != nil {
 		return proposable(err, j, qs[0])
 	}
 	return d.save(m)
@@ -216,10 +216,15 @@ func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []ch
 	return files, changes, nil
 }
 
-// push sends the draft to a branch that is at old, and returns what the server
+// onto is the command that brings a branch from old to the draft's commit.
+func onto(branch string, old plumbing.Hash, d *draft) *packp.Command {
+	return &packp.Command{Name: plumbing.NewBranchReferenceName(branch), Old: old, New: d.commit}
+}
+
+// push sends a command with the draft's objects, and returns what the server
 // said. go-git's own Push would walk the whole tree to find what is new; that is
 // known here.
-func (m *mirror) push(ctx context.Context, branch string, old plumbing.Hash, d *draft, adv *packp.AdvRefs) (said string, err error) {
+func (m *mirror) push(ctx context.Context, c *packp.Command, d *draft, adv *packp.AdvRefs) (said string, err error) {
 	pack, err := d.pack()
 	if err != nil {
 		return "", err
@@ -232,13 +237,13 @@ func (m *mirror) push(ctx context.Context, branch string, old plumbing.Hash, d *
 		}
 		req.Progress = words
 	}
-	req.Commands = []*packp.Command{{Name: plumbing.NewBranchReferenceName(branch), Old: old, New: d.commit}}
+	req.Commands = []*packp.Command{c}
 	req.Packfile = io.NopCloser(pack)
 	report, err := m.link.receive(ctx, req)
 	if report == nil {
 		return "", m.unanswered(ctx, err, words.String())
 	}
-	return words.String(), m.verdict(branch, report, words.String())
+	return words.String(), m.verdict(c.Name, report, words.String())
 }
 
 // pack holds the draft's objects.
@@ -268,12 +273,12 @@ func (m *mirror) unanswered(ctx context.Context, err error, words string) error 
 }
 
 // verdict names the server's report on a push.
-func (m *mirror) verdict(branch string, report *packp.ReportStatus, words string) error {
+func (m *mirror) verdict(ref plumbing.ReferenceName, report *packp.ReportStatus, words string) error {
 	status := statusOf(report)
 	if status == "ok" {
 		return nil
 	}
-	return m.rejected(branch, status, words)
+	return m.rejected(ref, status, words)
 }
 
 // statusOf is what the report says of our one command, or of the pack.
@@ -287,7 +292,11 @@ func statusOf(report *packp.ReportStatus) string {
 	return report.CommandStatuses[0].Status
 }
 
-func (m *mirror) rejected(branch, status, words string) error {
+func (m *mirror) rejected(ref plumbing.ReferenceName, status, words string) error {
+	kind, name := "branch", ref.Short()
+	if ref.IsTag() {
+		kind = "tag"
+	}
 	all := strings.ToLower(status + "\n" + words)
 	said := oneLine(words)
 	if said == "" {
@@ -296,7 +305,7 @@ func (m *mirror) rejected(branch, status, words string) error {
 	switch {
 	case containsAny(all, "protected branch", "gh006", "gh013", "protected ref"):
 		return refusal(orchestrator.CodeProtected,
-			fmt.Sprintf("allow this account to push to %q in the server's branch protection", branch), "branch %q is protected: %s", branch, said)
+			fmt.Sprintf("allow this account to push to %q in the server's %s protection", name, kind), "%s %q is protected: %s", kind, name, said)
 	case containsAny(all, "not allowed to push", "permission denied", "not authorized", "access denied", "read-only", "read only"):
 		return m.remote.denied(said)
 	case containsAny(strings.ToLower(status), "hook declined", "hook"):

@@ -81,7 +81,7 @@ func (p *Publisher) pushOff(ctx context.Context, m *mirror, j orchestrator.Job, 
 	if err != nil {
 		return u, err
 	}
-	if _, err := m.push(ctx, m.branch, m.tip, d, adv); err != nil {
+	if _, err := m.push(ctx, onto(m.branch, m.tip, d), d, adv); err != nil {
 		return u, err
 	}
 	u.Commit, u.Author = d.commit.String(), p.opts.Author.Name

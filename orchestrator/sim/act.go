@@ -15,6 +15,7 @@ var limits = map[orchestrator.ActionKind]time.Duration{
 	orchestrator.ActSurvey:  2 * time.Minute,
 	orchestrator.ActVerify:  2 * time.Minute,
 	orchestrator.ActPublish: time.Minute,
+	orchestrator.ActTag:     time.Minute,
 	orchestrator.ActHint:    10 * time.Second,
 	orchestrator.ActNudge:   3 * time.Minute,
 }
@@ -64,7 +65,7 @@ func (d *Driver) lineUp(a orchestrator.Action) {
 // queue is the line of the action's repository; actions that touch none have
 // one each.
 func (d *Driver) queue(a orchestrator.Action) *queue {
-	if a.Kind != orchestrator.ActSurvey && a.Kind != orchestrator.ActPublish && a.Kind != orchestrator.ActVerify {
+	if a.Kind != orchestrator.ActSurvey && a.Kind != orchestrator.ActPublish && a.Kind != orchestrator.ActVerify && a.Kind != orchestrator.ActTag {
 		return &queue{}
 	}
 	t := jobOf(d.state, a).Targets[a.Items[0].Service]
@@ -118,7 +119,7 @@ func (d *Driver) do(a orchestrator.Action, q *queue) {
 // late is the outcome of an action that took too long.
 func late(a orchestrator.Action) orchestrator.Outcome {
 	o := orchestrator.Outcome{Result: orchestrator.Unreachable, Code: orchestrator.CodeUnreach, Words: "no answer within " + orchestrator.Duration(limit(a))}
-	if a.Kind == orchestrator.ActPublish {
+	if a.Kind == orchestrator.ActPublish || a.Kind == orchestrator.ActTag {
 		o.Result = orchestrator.Unknown
 	}
 	return o

@@ -176,7 +176,7 @@ func (k *Checker) event(r *run, v *view, e orchestrator.Event) {
 		{"invariant 4, budget", invariant4Budget}, {"invariant 4, stopped", invariant4Stopped}, {"invariant 5, soak", invariant5Soak},
 		{"invariant 5, checks", invariant5Checks}, {"invariant 6, outcome", invariant6Outcome}, {"invariant 7, claim", k.invariant7Claim},
 		{"invariant 8, attempts", invariant8Attempts}, {"invariant 10, members", invariant10Members}, {"invariant 11, scope", k.invariant11Scope},
-		{"invariant 11, rollback", k.invariant11Rollback}, {"invariant 11, order", invariant11Order}, {"invariant 11, restored", k.invariant11Restored},
+		{"invariant 11, rollback", k.invariant11Rollback}, {"invariant 11, order", invariant11Order}, {"invariant 11, restored", k.invariant11Restored}, {"tags", k.tags},
 	} {
 		k.found(check.name, check.f(r, v, e))
 	}

@@ -32,6 +32,7 @@ type run struct {
 	claims    map[rings.RingName]bool // granted to the present driver
 	skips     map[rings.ClusterName]bool
 	ended     *orchestrator.Ended
+	warnings  []string
 }
 
 // ringRun is one ring of a run.
@@ -65,6 +66,7 @@ type stepRun struct {
 	sure     map[int64]bool // nonces whose pushes were all answered, and refused or not begun
 	turned   map[rings.ClusterName]orchestrator.ClusterPhase
 	at       time.Time      // published
+	commit   string         // the last one
 	merged   map[int64]bool // nonces that were seen on the branch
 }
 
@@ -148,9 +150,11 @@ func (r *run) foldStep(e orchestrator.Event) {
 		}
 	case orchestrator.Proposed:
 		r.steps[b.Ref].phase = orchestrator.StepProposed
+	case orchestrator.Warned:
+		r.warnings = append(r.warnings, b.Words)
 	case orchestrator.Published:
 		st := r.steps[b.Ref]
-		st.phase, st.at, st.merged[st.attempt().Nonce] = orchestrator.StepConverging, r.now, true
+		st.phase, st.at, st.merged[st.attempt().Nonce], st.commit = orchestrator.StepConverging, r.now, true, b.Commit
 	case orchestrator.ClusterTurned:
 		r.steps[b.Ref].turned[b.Cluster] = b.Phase
 	case orchestrator.StepEnded:

@@ -180,6 +180,7 @@ var wrong = []struct {
 	{"takes back less than it changed", "invariant 11, scope", steps(func(st *orchestrator.StepState) { st.Changed = st.Changed && st.Wave > 1 })},
 	{"overwrites what others wrote", "invariant 12, foreign", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Options.Override = true })},
 	{"is taken up again and again", "invariant 13, quiet", believing(func(_ *orchestrator.State, in *orchestrator.Input) { in.Taken = true })},
+	{"forgets its tags", "tags", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Options.Tag = "" })},
 	{"does not decide the same twice", "Step is pure", func() decide {
 		n := 0
 		return func(s *orchestrator.State, in orchestrator.Input, driver string) orchestrator.Decision {

@@ -31,6 +31,8 @@ func (w *World) Do(j orchestrator.Job, answer func(orchestrator.Outcome)) (aband
 		t.survey()
 	case orchestrator.ActPublish:
 		t.begin(0)
+	case orchestrator.ActTag:
+		t.tag()
 	case orchestrator.ActClaim:
 		t.call(t.claim)
 	case orchestrator.ActHint:

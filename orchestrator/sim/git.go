@@ -23,6 +23,7 @@ type repo struct {
 	bundles     []*bundle
 	down        time.Duration      // the server cannot be reached until then
 	branches    map[string]*branch // of ours, open
+	tags        map[string]string  // commits by name
 }
 
 // commit is one of a repository, with all files as they are there.

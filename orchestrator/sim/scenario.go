@@ -106,6 +106,10 @@ func Draw(seed uint64) *Scenario {
 		d.misfortune()
 	}
 	drawing{rand.New(rand.NewPCG(seed, 0xb4a7)), d.Scenario}.proposals()
+	if d.chance(4) {
+		d.Request.Options.Tag = "shop-2"
+		d.use("tag")
+	}
 	return d.Scenario
 }
 
