@@ -253,15 +253,28 @@ func invariant13Quiet(decide func(*orchestrator.State, orchestrator.Input, strin
 }
 
 // signsOnly reports whether the events say no more than that agents were heard
-// from: when, is delivered with every fact, and taken down only where it counts.
+// from, and since when an error of theirs counts: when an agent was heard is
+// delivered with every fact, and taken down only where it counts. That changes
+// when the clock jumps.
 func signsOnly(s *orchestrator.State, events []orchestrator.Event) bool {
 	for _, e := range events {
-		b, ok := e.Body.(orchestrator.Observed)
-		if !ok || b.Deployment == nil || !slices.ContainsFunc(s.Steps, func(st *orchestrator.StepState) bool { return heardSince(st, b.Fact) }) {
+		if !slices.ContainsFunc(s.Steps, func(st *orchestrator.StepState) bool { return isSign(st, e.Body) }) {
 			return false
 		}
 	}
 	return true
+}
+
+func isSign(st *orchestrator.StepState, b orchestrator.Body) bool {
+	switch b := b.(type) {
+	case orchestrator.Observed:
+		return b.Deployment != nil && heardSince(st, b.Fact)
+	case orchestrator.ClusterTurned:
+		c := st.Clusters[b.Cluster]
+		return b.Ref == (orchestrator.Ref{Ring: st.Ring, Service: st.Target.Service, Undo: st.Undo}) && c != nil &&
+			b.Expected == c.Expected && b.Phase == c.Phase && b.Reason == c.Reason && b.Code == c.Code && !b.Suspect.IsZero()
+	}
+	return false
 }
 
 // heardSince reports whether the step knows all that the fact says, but for the
