@@ -31,6 +31,8 @@ type Cluster struct {
 	Paused    bool
 	// LabelsOwned is not nil when Rancher writes the labels; see SetLabels.
 	LabelsOwned *LabelsOwnedError
+	// Registration is how its agent comes, or came, to the manager.
+	Registration Registration
 
 	version string // metadata.resourceVersion
 }
@@ -61,7 +63,7 @@ func (m *Manager) Cluster(ctx context.Context, name rings.ClusterName) (Cluster,
 func (w *wireCluster) cluster() Cluster {
 	c := Cluster{Name: rings.ClusterName(w.Metadata.Name), Namespace: w.Status.Namespace, Labels: w.Metadata.Labels,
 		LastSeen: w.lastSeen(), NotReady: w.Status.Conditions.failure("Ready"), Paused: w.Spec.Paused,
-		LabelsOwned: w.labelsOwned(), version: w.Metadata.ResourceVersion}
+		LabelsOwned: w.labelsOwned(), Registration: w.registration(), version: w.Metadata.ResourceVersion}
 	c.Ready = c.NotReady == "" && !c.LastSeen.IsZero()
 	return c
 }

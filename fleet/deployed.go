@@ -105,14 +105,7 @@ func byBundle(a, b Deployment) int {
 // sorted; none when its GitRepo, or its Bundle, is not there. The error wraps
 // ErrBundle when it cannot be told which Bundle is the service's.
 func (m *Manager) Standing(ctx context.Context, t orchestrator.Target) ([]rings.ClusterName, error) {
-	repo, err := m.GitRepo(ctx, t.GitRepo)
-	if errors.Is(err, rings.ErrUnknown) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	bundle, err := m.BundleOf(ctx, repo, t.Path, t.Bundle)
+	bundle, err := m.bundleOf(ctx, t)
 	if err != nil || bundle == "" {
 		return nil, err
 	}
@@ -128,4 +121,17 @@ func (m *Manager) Standing(ctx context.Context, t orchestrator.Target) ([]rings.
 	}
 	slices.Sort(out)
 	return out, nil
+}
+
+// bundleOf is the name of the service's Bundle, "" when it, or its GitRepo, is
+// not there.
+func (m *Manager) bundleOf(ctx context.Context, t orchestrator.Target) (string, error) {
+	repo, err := m.GitRepo(ctx, t.GitRepo)
+	if errors.Is(err, rings.ErrUnknown) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return m.BundleOf(ctx, repo, t.Path, t.Bundle)
 }

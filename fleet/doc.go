@@ -55,7 +55,7 @@
 //
 // # What it never does
 //
-// It never reads Secrets and never status.display. It changes no GitRepo that `rollout` did not make, except for the
+// It never reads Secrets, but for the one of a registration token that it made itself (token.go), and never status.display. It changes no GitRepo that `rollout` did not make, except for the
 // two status fields of [Manager.Hint]. It changes no label of a Fleet Cluster that Rancher would write back: it changes it
 // where Rancher takes it from.
 //

@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 )
 
 // fakeAPI is an API server that behaves, as far as this package asks, and can
 // be told to misbehave: it keeps any objects, lists them by pages, streams
-// their changes, refuses a write to an object that changed, and speaks only
-// JSON merge patch.
+// their changes, refuses a write to an object that changed, and speaks JSON
+// merge patch; what is applied is merged, unless it is not managed from here.
 type fakeAPI struct {
 	*httptest.Server
 
@@ -201,7 +202,7 @@ func pluralOf(path string) string {
 	return parts[len(parts)-2]
 }
 
-var collections = []string{"bundledeployments", "bundles", "clusters", "gitrepos", "clustergroups", "leases", "selfsubjectaccessreviews"}
+var collections = []string{"bundledeployments", "bundles", "clusters", "gitrepos", "clustergroups", "leases", "selfsubjectaccessreviews", "secrets", "clusterregistrationtokens"}
 
 func (f *fakeAPI) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
@@ -392,7 +393,14 @@ func (f *fakeAPI) serveWrite(w http.ResponseWriter, r *http.Request, verb, path 
 	}
 	there := f.objects[path]
 	version, _ := meta["resourceVersion"].(string)
+	applied := r.Header.Get("Content-Type") == string(types.ApplyPatchType)
+	if there == nil && applied {
+		there = obj{"metadata": obj{"labels": obj{ManagedLabel: ManagedValue}}}
+	}
 	switch {
+	case applied && there["metadata"].(obj)["labels"].(obj)[ManagedLabel] != ManagedValue:
+		status(w, http.StatusConflict, "Conflict", "x")
+		return
 	case verb == "create" && there != nil:
 		status(w, http.StatusConflict, "AlreadyExists", "x")
 		return

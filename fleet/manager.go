@@ -157,12 +157,13 @@ func newScheme() *runtime.Scheme {
 // newMapper knows the few types that are used, so that no discovery is needed.
 func newMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{fleetv1.SchemeGroupVersion})
-	for _, kind := range []string{"Cluster", "ClusterGroup", "GitRepo", "Bundle", "BundleDeployment"} {
+	for _, kind := range []string{"Cluster", "ClusterGroup", "ClusterRegistrationToken", "GitRepo", "Bundle", "BundleDeployment"} {
 		m.Add(fleetv1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	m.Add(provisioning, meta.RESTScopeNamespace)
 	m.Add(coordv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	m.Add(authv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
 	return m
 }

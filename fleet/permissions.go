@@ -51,10 +51,37 @@ var needs = []need{
 	{verbs: []string{"get", "create", "update"}, group: "coordination.k8s.io", resource: "leases", optional: true, use: "keeping two stores from rolling out the same ring"},
 }
 
+// core is the group of Kubernetes' first types, whose name is empty.
+const core = "core"
+
+// registering and inviting are what only the registration of new clusters
+// needs. Secrets are among it, so nobody misses them who does not register any.
+var (
+	registering = []need{
+		{verbs: []string{"create", "patch"}, group: core, resource: "secrets", setUp: true, use: "giving Fleet the cluster's kubeconfig"},
+		{verbs: []string{"create", "patch"}, resource: "clusters", setUp: true, use: "registering the cluster"},
+	}
+	inviting = []need{
+		{verbs: []string{"create"}, resource: "clusters", setUp: true, use: "registering the cluster"},
+		{verbs: []string{"create", "list", "watch"}, resource: "clusterregistrationtokens", setUp: true, use: "asking Fleet for a token"},
+		{verbs: []string{"get"}, group: core, resource: "secrets", setUp: true, use: "reading the token"},
+	}
+)
+
 // Permissions returns what the program needs in the workspace and may not do,
 // in a fixed order; nothing when all is well.
-func (m *Manager) Permissions(ctx context.Context) ([]Missing, error) {
-	reviews := m.reviews()
+func (m *Manager) Permissions(ctx context.Context) ([]Missing, error) { return m.missing(ctx, needs) }
+
+// MayRegister is Permissions for Register.
+func (m *Manager) MayRegister(ctx context.Context) ([]Missing, error) {
+	return m.missing(ctx, registering)
+}
+
+// MayInvite is Permissions for Invite.
+func (m *Manager) MayInvite(ctx context.Context) ([]Missing, error) { return m.missing(ctx, inviting) }
+
+func (m *Manager) missing(ctx context.Context, needs []need) ([]Missing, error) {
+	reviews := m.reviews(needs)
 	denied := make([]bool, len(reviews))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
@@ -83,7 +110,7 @@ type review struct {
 	missing Missing
 }
 
-func (m *Manager) reviews() []review {
+func (m *Manager) reviews(needs []need) []review {
 	var out []review
 	for _, n := range needs {
 		group, namespace := n.group, m.workspace
@@ -94,6 +121,9 @@ func (m *Manager) reviews() []review {
 			namespace = ""
 		}
 		name := n.resource + "." + group
+		if group == core {
+			name, group = n.resource, ""
+		}
 		if n.subresource != "" {
 			name += "/" + n.subresource
 		}

@@ -25,6 +25,7 @@ func (w *wireBundle) meta() *wireMeta     { return &w.Metadata.wireMeta }
 func (w *wireGitRepo) meta() *wireMeta    { return &w.Metadata }
 func (w *wireCluster) meta() *wireMeta    { return &w.Metadata.wireMeta }
 func (w *wireGroup) meta() *wireMeta      { return &w.Metadata.wireMeta }
+func (w *wireToken) meta() *wireMeta      { return &w.Metadata }
 
 // object is a record on its way through the reflector: of its metadata only the
 // resource version is left, which is all that a reflector asks for.

@@ -300,11 +300,15 @@ type wireCluster struct {
 		Owners      []metav1.OwnerReference `json:"ownerReferences"`
 	} `json:"metadata"`
 	Spec struct {
-		Paused bool `json:"paused"`
+		Paused   bool   `json:"paused"`
+		ClientID string `json:"clientID"`
+		Secret   string `json:"kubeConfigSecret"`
+		Redeploy int64  `json:"redeployAgentGeneration"`
 	} `json:"spec"`
 	Status struct {
 		Namespace  string         `json:"namespace"`
 		Conditions wireConditions `json:"conditions"`
+		Deployed   *int64         `json:"agentDeployedGeneration"`
 		Agent      struct {
 			LastSeen string `json:"lastSeen"`
 		} `json:"agent"`
