@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"rollout/fleet"
+	"rollout/orchestrator"
 	"rollout/rings"
 	"rollout/store"
 )
@@ -16,21 +20,28 @@ type clusterRemoveOptions struct {
 	clusterOptions
 	uninstall       bool
 	confirm, reason string
+	timeout         time.Duration
 }
+
+// goneWait is how long Fleet may take until it has taken a cluster's deployments
+// away.
+const goneWait = 2 * time.Minute
 
 func (p *program) clusterRemoveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "remove", Usage: "Forget a cluster, or take it off an application", ArgsUsage: "CLUSTER",
 		Flags: []cli.Flag{appFlag(), &cli.BoolFlag{Name: "uninstall", Usage: "Take the application's labels off the cluster, so that Fleet uninstalls it there", DisableDefaultText: true},
-			confirmFlag(), reasonFlag()},
+			confirmFlag(), reasonFlag(),
+			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to wait until Fleet has taken everything away, with --uninstall", Value: goneWait, DefaultText: orchestrator.Duration(goneWait)}},
 		Description: "Without --uninstall only the record is forgotten: the cluster keeps its labels, and so it stays on its ring, for Fleet\n" +
 			"and for rollouts. It shows what stays deployed there, and asks.\n" +
 			"With --uninstall the application's labels are taken off, too, and Fleet uninstalls what it deployed by them. That takes two\n" +
 			"steps: the first shows what goes; on a terminal it asks then, elsewhere it names the second command, with a --confirm that\n" +
-			"fits only what was shown. The cluster itself stays registered with Fleet. Refused while a rollout is live on its ring.\n\n" +
+			"fits only what was shown. It ends when Fleet has taken everything away; whether the cluster's agent has uninstalled it by then\n" +
+			"cannot be seen. The cluster itself stays registered with Fleet. Refused while a rollout is live on its ring.\n\n" +
 			examples("rollout cluster remove eu-1 --app shop", "rollout cluster remove eu-1 --app shop --uninstall"),
 		Action: func(c *cli.Context) error {
-			return p.runClusterRemove(c.Context, clusterRemoveOptions{clusterOptionsOf(c), c.Bool("uninstall"), c.String("confirm"), c.String("reason")})
+			return p.runClusterRemove(c.Context, clusterRemoveOptions{clusterOptionsOf(c), c.Bool("uninstall"), c.String("confirm"), c.String("reason"), c.Duration("timeout")})
 		},
 	}
 }
@@ -108,8 +119,52 @@ func (p *program) takeOff(ctx context.Context, db *store.DB, mv *move, o cluster
 	if view.Confirm = ""; view.Services == nil {
 		view.Services = []moveServiceView{}
 	}
-	return p.done(view, "cluster %q has no label of application %q any more, and is forgotten; Fleet uninstalls %s there as soon as its agent hears of it",
-		mv.cluster, mv.app.Name, cmpHint(join(view.gone()), "nothing"))
+	return p.awaitGone(ctx, m, mv, view, o.timeout)
+}
+
+// awaitGone waits until Fleet has taken away what the labels had brought, and
+// says what cannot be seen.
+func (p *program) awaitGone(ctx context.Context, m *fleet.Manager, mv *move, view takenOffView, timeout time.Duration) error {
+	waiting, stop := context.WithTimeout(ctx, timeout)
+	defer stop()
+	left, err := m.AwaitGone(waiting, mv.before, mv.targets(view.gone()), func(there []rings.ServiceName) {
+		if len(there) > 0 && p.flags.output == "text" {
+			p.say("waiting: Fleet has not taken away %s", join(there))
+		}
+	})
+	off := fmt.Sprintf("cluster %q has no label of application %q any more, and is forgotten", mv.cluster, mv.app.Name)
+	hint := fmt.Sprintf("\"kubectl get bundledeployments --namespace %s\" shows what is there", mv.before.Namespace)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return &commandError{exit: exitTimeout, code: "timeout", err: err, hint: hint, what: fmt.Sprintf("%s; but after %s Fleet has not taken away %s", off, orchestrator.Duration(timeout), join(left))}
+	case errors.Is(err, context.Canceled):
+		return &commandError{exit: exitInterrupted, code: "interrupted", err: err, hint: hint, what: fmt.Sprintf("interrupted; %s; Fleet goes on taking away %s", off, join(left))}
+	case err != nil:
+		return fmt.Errorf("%s; whether Fleet has taken everything away could not be seen: %w", off, err)
+	case len(view.gone()) == 0:
+		return p.done(view, "%s; nothing goes away by that", off)
+	}
+	return p.done(view, "%s; Fleet has taken away %s. Whether its agent has uninstalled it cannot be seen from here: it %s, and does it as soon as it hears of it",
+		off, join(view.gone()), lastSign(mv.before))
+}
+
+// lastSign is when the cluster's agent was heard from.
+func lastSign(c fleet.Cluster) string {
+	if c.LastSeen.IsZero() {
+		return "has never checked in"
+	}
+	return "last checked in at " + stamp(c.LastSeen)
+}
+
+// targets are where Fleet has the services.
+func (mv *move) targets(services []rings.ServiceName) []orchestrator.Target {
+	var out []orchestrator.Target
+	for _, s := range mv.app.Services {
+		if slices.Contains(services, s.Name) {
+			out = append(out, orchestrator.TargetOf(s))
+		}
+	}
+	return out
 }
 
 // gone are the services that are not deployed there afterwards.

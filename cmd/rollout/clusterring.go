@@ -18,38 +18,6 @@ import (
 	"rollout/store"
 )
 
-func (p *program) clusterAddCommand() *cli.Command {
-	return &cli.Command{
-		Name: "add", Usage: "Put a cluster on a ring of an application", ArgsUsage: "CLUSTER", Flags: []cli.Flag{appFlag(), ringFlag()},
-		Description: "Sets the application's labels on the Fleet Cluster object, or on Rancher's provisioning Cluster where Rancher writes\n" +
-			"them. Fleet acts on labels at once, so it shows first what Fleet will deploy, and asks. Labels that another application uses are never changed.\n\n" +
-			examples("rollout cluster add eu-1 --app shop --ring ring-1", "rollout cluster add eu-1 --app shop --ring ring-1 --yes"),
-		Action: func(c *cli.Context) error { return p.runClusterAdd(c.Context, clusterOptionsOf(c)) },
-	}
-}
-
-func (p *program) runClusterAdd(ctx context.Context, o clusterOptions) error {
-	if o.app == "" || o.ring == "" {
-		return &usageError{what: "rollout cluster add: --app and --ring are needed", hint: fmt.Sprintf("rollout cluster add %s --app APP --ring RING", o.name)}
-	}
-	db, err := p.open(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := db.App(ctx, o.app)
-	if err != nil {
-		return err
-	}
-	if _, err := a.Ring(o.ring); err != nil {
-		return err
-	}
-	if c, err := db.Cluster(ctx, o.app, o.name); err == nil && c.Ring != o.ring {
-		return conflict(fmt.Sprintf("rollout cluster set-ring %s %s --app %s", o.name, o.ring, o.app),
-			"cluster %q of application %q: it is on ring %q already", o.name, o.app, c.Ring)
-	}
-	return p.relabel(ctx, db, &move{app: a, cluster: o.name, to: o.ring})
-}
-
 func (p *program) clusterSetRingCommand() *cli.Command {
 	return &cli.Command{
 		Name: "set-ring", Usage: "Move a cluster to another ring", ArgsUsage: "CLUSTER RING", Flags: []cli.Flag{appFlag()},
@@ -88,6 +56,7 @@ type move struct {
 	cluster   rings.ClusterName
 	from, to  rings.RingName // from is what the label says now; to is "" to take it off the application
 	exclusive bool           // not while a rollout is live on either ring
+	new       bool           // Fleet does not know the cluster yet
 
 	before fleet.Cluster
 	labels map[string]string  // all of them, afterwards
@@ -118,6 +87,9 @@ func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 		return err
 	}
 	p.showMove(mv, view)
+	if mv.before.LastSeen.IsZero() {
+		p.say("warning: its agent has never checked in: until it does, rollouts on ring %q find it offline", mv.to)
+	}
 	if err := p.confirm(fmt.Sprintf("put cluster %q on ring %q of application %q?", mv.cluster, mv.to, mv.app.Name)); err != nil {
 		return err
 	}
@@ -147,6 +119,11 @@ func (mv *move) check(ctx context.Context, db *store.DB, m *fleet.Manager) (err 
 	if mv.before, err = m.Cluster(ctx, mv.cluster); err != nil {
 		return err
 	}
+	return mv.plan(ctx, db, m)
+}
+
+// plan fills in what the cluster will be, and refuses what must not be.
+func (mv *move) plan(ctx context.Context, db *store.DB, m *fleet.Manager) error {
 	mv.labels = maps.Clone(mv.before.Labels)
 	if mv.labels == nil {
 		mv.labels = map[string]string{}
@@ -307,17 +284,20 @@ func (mv *move) effects(all []looked) ([]moveServiceView, error) {
 func (mv *move) effect(file manifest, s rings.Service, reach fleet.Reach) (moveServiceView, error) {
 	v := moveServiceView{Service: s.Name}
 	i := slices.IndexFunc(reach.Clusters, func(c fleetyaml.Cluster) bool { return c.Name == string(mv.cluster) })
-	if i < 0 {
+	if i < 0 && !mv.new {
 		return v, nil
 	}
 	view, err := file.View(reach.Targets, fieldsOf(s))
 	if err != nil {
 		return v, fmt.Errorf("service %q: %w", s.Name, err)
 	}
-	c := reach.Clusters[i]
-	before, err := view.Effect(c)
-	if err != nil {
-		return v, fmt.Errorf("service %q: %w", s.Name, err)
+	var before fleetyaml.Effect // of a new cluster: nothing
+	c := fleetyaml.Cluster{Name: string(mv.cluster)}
+	if !mv.new {
+		c = reach.Clusters[i]
+		if before, err = view.Effect(c); err != nil {
+			return v, fmt.Errorf("service %q: %w", s.Name, err)
+		}
 	}
 	c.Labels = mv.labels
 	after, err := view.Effect(c)

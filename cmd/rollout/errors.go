@@ -139,6 +139,8 @@ func classify(err error) verdict {
 	var halted *store.HaltedError
 	var barred *orchestrator.BarredError
 	var owned *fleet.LabelsOwnedError
+	var access *fleet.AccessError
+	var registered *fleet.RegisteredError
 	var fault *fleetyaml.Error
 	var faults *rings.InvalidError
 	var used *rings.InUseError
@@ -158,6 +160,10 @@ func classify(err error) verdict {
 		return verdict{exitConflict, "in-use", inUseHint(used)}
 	case errors.As(err, &owned):
 		return verdict{exitConflict, "labels-owned", "set the labels there, or in Rancher: " + owned.Place()}
+	case errors.As(err, &access):
+		return verdict{exitInvalid, "access", access.Hint}
+	case errors.As(err, &registered):
+		return verdict{exitConflict, "registered", fmt.Sprintf("leave --register and --token out, or choose another name: \"kubectl get clusters.fleet.cattle.io %s -o yaml\" shows it", registered.Cluster)}
 	case errors.As(err, &git):
 		return classifyOutcome(git.Code, git.Hint)
 	case errors.As(err, &fault):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,7 +23,8 @@ import (
 // scriptFleet is the Fleet manager and the git server of a script that has the
 // file fleet.yaml: Fleet's objects, one a document, in the workspace
 // fleet-default. $GIT is the git server: it has a repository for each folder of
-// repos. Nothing is ever deployed; objects are kept as they are written.
+// repos. Nothing is ever deployed; objects are kept as they are written. The agent
+// of a cluster that is registered joins at once, and tokens are answered.
 type scriptFleet struct {
 	git http.Handler
 
@@ -127,9 +129,14 @@ func (f *scriptFleet) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			return
 		}
 		f.put(at, o)
+		f.answer(at, o)
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(o)
-	case q.Method == http.MethodPatch && o != nil:
+	case q.Method == http.MethodPatch && (o != nil || q.Header.Get("Content-Type") == "application/apply-patch+yaml"):
+		if o == nil {
+			o = map[string]any{}
+			f.put(q.URL.Path, o)
+		}
 		var patch map[string]any
 		_ = json.NewDecoder(q.Body).Decode(&patch)
 		mergeObject(o, patch)
@@ -137,9 +144,24 @@ func (f *scriptFleet) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case o != nil:
 		_ = json.NewEncoder(w).Encode(o)
 	case strings.HasPrefix(q.URL.Path+"/", workspacePath) && !strings.Contains(strings.TrimPrefix(q.URL.Path, workspacePath), "/"), strings.HasSuffix(q.URL.Path, "/bundledeployments"):
-		_ = json.NewEncoder(w).Encode(map[string]any{"kind": listKinds[path.Base(q.URL.Path)], "apiVersion": "fleet.cattle.io/v1alpha1", "metadata": map[string]any{"resourceVersion": "1"}, "items": f.below(q.URL.Path)})
+		_ = json.NewEncoder(w).Encode(map[string]any{"kind": listKinds[path.Base(q.URL.Path)], "apiVersion": "fleet.cattle.io/v1alpha1", "metadata": map[string]any{"resourceVersion": "1"}, "items": f.below(q.URL.Path, q.URL.Query().Get("fieldSelector"))})
 	default:
 		refuse(w, http.StatusNotFound, "NotFound", path.Base(q.URL.Path))
+	}
+}
+
+// answer plays Fleet's part of a registration.
+func (f *scriptFleet) answer(at string, o map[string]any) {
+	name := path.Base(at)
+	switch path.Base(path.Dir(at)) {
+	case "clusters":
+		if spec, _ := o["spec"].(map[string]any); spec["kubeConfigSecret"] != nil {
+			o["status"] = map[string]any{"namespace": "cluster-" + name, "agentDeployedGeneration": 0, "agent": map[string]any{"lastSeen": "2026-11-20T11:00:00Z"}}
+		}
+	case "clusterregistrationtokens":
+		o["status"] = map[string]any{"secretName": name, "expires": "2026-11-21T11:00:00Z"}
+		values := base64.StdEncoding.EncodeToString([]byte("apiServerURL: https://manager.example.com\ntoken: s3cret\n"))
+		f.put("/api/v1/namespaces/fleet-default/secrets/"+name, map[string]any{"kind": "Secret", "apiVersion": "v1", "metadata": map[string]any{"name": name}, "data": map[string]any{"values": values}})
 	}
 }
 
@@ -150,10 +172,12 @@ func refuse(w http.ResponseWriter, code int, reason, name string) {
 
 var listKinds = map[string]string{"clusters": "ClusterList", "clustergroups": "ClusterGroupList", "gitrepos": "GitRepoList", "bundles": "BundleList", "bundledeployments": "BundleDeploymentList"}
 
-func (f *scriptFleet) below(folder string) []any {
+// below are the objects in a folder, or the one that a field selector names.
+func (f *scriptFleet) below(folder, selector string) []any {
 	out := []any{}
+	name, one := strings.CutPrefix(selector, "metadata.name=")
 	for _, at := range f.order {
-		if path.Dir(at) == folder {
+		if path.Dir(at) == folder && (!one || path.Base(at) == name) {
 			out = append(out, f.objects[at])
 		}
 	}
