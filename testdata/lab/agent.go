@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"sigs.k8s.io/yaml"
 )
@@ -20,16 +19,12 @@ func (l *Lab) agent(cluster string) *process {
 }
 
 // installAgent installs the agent's chart, which carries the token, and starts the agent, which registers itself with it.
-func (l *Lab) installAgent(ctx context.Context, s *state, cluster string, token []byte) error {
+func (l *Lab) installAgent(ctx context.Context, cluster string, token []byte) error {
 	values, err := agentValues(token, cluster)
 	if err != nil {
 		return err
 	}
-	file := l.path(cluster, "agent-values.yaml")
-	if err := os.WriteFile(file, values, 0o600); err != nil {
-		return err
-	}
-	if err := l.helm(ctx, cluster, "install", "fleet-agent", s.Charts+"/fleet-agent", "--values", file); err != nil {
+	if err := l.InstallAgent(ctx, cluster, values); err != nil {
 		return err
 	}
 	return l.launch(ctx, l.agent(cluster))

@@ -11,7 +11,8 @@
 // The story of a start: Build compiles the programs that are missing, from the versions that this module's go.mod names,
 // into the user's cache folder. Up starts etcd and the API servers, installs Fleet's charts in the manager, starts Fleet's
 // controllers as processes, hands each cluster its registration token, starts its agent, and returns when every cluster is
-// registered. Down ends exactly what was started.
+// registered. Down ends exactly what was started. AddCluster adds a cluster that is not registered, to be registered in a
+// test; RunAgent plays its kubelet.
 //
 // A lab outlives the program that started it. Every process has its own session and its log in DIR/logs; DIR/state.json
 // holds how each is started, its pid and the time when it started, so that another program can Open the lab, stop and start
@@ -19,5 +20,5 @@
 // that were free; any number of labs run side by side.
 //
 // The parts have names: etcd, manager-api, manager-kcm, fleetcontroller, agentmanagement, gitjob, git, jobs, and for each
-// cluster api-NAME, kwok-NAME and agent-NAME.
+// cluster api-NAME, kwok-NAME and agent-NAME; a cluster that was added has kubelet-NAME, too.
 package lab

@@ -231,7 +231,7 @@ func (l *Lab) bootCluster(ctx context.Context, s *state, name string, token <-ch
 	}
 	select {
 	case values := <-token:
-		if err := l.installAgent(ctx, s, name, values); err != nil {
+		if err := l.installAgent(ctx, name, values); err != nil {
 			return err
 		}
 	case <-ctx.Done():

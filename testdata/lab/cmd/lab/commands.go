@@ -21,7 +21,7 @@ func root() *cobra.Command {
 	}
 	cmd.PersistentFlags().String("dir", defaultDir(), "the lab's folder")
 	cmd.AddCommand(buildCommand(), upCommand(), downCommand(), statusCommand(), stopCommand(), startCommand(), repoCommand(), sampleCommand(),
-		envCommand(), serveGitCommand(), runJobsCommand())
+		envCommand(), clusterCommand(), serveGitCommand(), runJobsCommand(), runAgentCommand())
 	return cmd
 }
 
@@ -222,4 +222,25 @@ func printRepo(cmd *cobra.Command, l *lab.Lab, name string) error {
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), address)
 	return nil
+}
+
+func clusterCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "cluster", Short: "Clusters that Fleet does not know"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "add NAME",
+		Short: "Start a cluster that is not registered with Fleet; its agent runs once somebody installs it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			if err := l.AddCluster(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), l.DownstreamKubeconfig(args[0]))
+			return nil
+		},
+	})
+	return cmd
 }

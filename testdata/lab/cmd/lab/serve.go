@@ -6,7 +6,7 @@ import (
 	"rollout/testdata/lab"
 )
 
-// The two commands below are parts of a running lab; the lab starts them itself.
+// The commands below are parts of a running lab; the lab starts them itself.
 
 func serveGitCommand() *cobra.Command {
 	var listen string
@@ -29,4 +29,17 @@ func runJobsCommand() *cobra.Command {
 		Hidden: true,
 		RunE:   func(cmd *cobra.Command, _ []string) error { return lab.RunJobs(cmd.Context(), dirOf(cmd)) },
 	}
+}
+
+func runAgentCommand() *cobra.Command {
+	var cluster string
+	cmd := &cobra.Command{
+		Use:    "run-agent",
+		Short:  "Run a cluster's agent while its Deployment is there, in place of a kubelet",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE:   func(cmd *cobra.Command, _ []string) error { return lab.RunAgent(cmd.Context(), dirOf(cmd), cluster) },
+	}
+	cmd.Flags().StringVar(&cluster, "cluster", "", "the cluster")
+	return cmd
 }
