@@ -88,7 +88,7 @@ func TestTakeOff(t *testing.T) {
 	s.says(shown, "nothing, v1 goes away", s.ringLabel()+"-", "rollout cluster remove c2 --app "+s.app+" --uninstall --confirm ")
 	s.runs("v1", services, "c1", "c2")
 	_, after, _ := strings.Cut(shown.stderr, "--confirm ")
-	s.says(s.ok("cluster", "remove", "c2", "--app", s.app, "--uninstall", "--confirm", strings.TrimSpace(after)), "uninstalls db there")
+	s.says(s.ok("cluster", "remove", "c2", "--app", s.app, "--uninstall", "--confirm", strings.TrimSpace(after)), "Fleet has taken away db", "cannot be seen from here")
 	s.eventually(time.Minute, "db is gone from c2", func() bool { return s.image("c2", "db") == "" })
 	if labels := s.labels("c2"); len(labels) != 0 {
 		t.Errorf("c2 keeps the labels %v", labels)
