@@ -222,21 +222,21 @@ func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*ri
 // clustersLocked refuses a rollout over a ring with a locked cluster. The store
 // refuses for all other locks: it does not know which clusters a ring has.
 func (p *program) clustersLocked(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, c orchestrator.Created) error {
-	locks, err := db.Locks(ctx, a.Name, p.now())
-	if err != nil || c.Options.GoOver || !slices.ContainsFunc(locks, func(l rings.Lock) bool { return l.Cluster != "" }) {
+	held, err := holdingOn(ctx, db, a.Name, p.now())
+	if err != nil || c.Options.GoOver || !held.onClusters() {
 		return err
 	}
-	all, err := m.Clusters(ctx)
+	clusters, err := m.Reachable(ctx)
 	if err != nil {
 		return err
 	}
-	l := &prospect{app: a, created: c, clusters: all}
+	held = held.placed(a, clusters)
 	var refused rings.Barriers
-	for _, lock := range locks {
-		if slices.ContainsFunc(c.Steps, func(n orchestrator.NewStep) bool {
-			return !n.Observed && lock.Cluster != "" && lock.Covers(n.Ring, n.Target.Service, l.on(n.Ring))
-		}) {
-			refused.Locks = append(refused.Locks, lock)
+	for _, n := range c.Steps {
+		for _, lock := range held.on(n.Ring, n.Target.Service).Locks {
+			if !n.Observed && lock.Cluster != "" && !slices.Contains(refused.Locks, lock) {
+				refused.Locks = append(refused.Locks, lock)
+			}
 		}
 	}
 	if refused.Empty() {

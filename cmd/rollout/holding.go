@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"rollout/fleet/fleetyaml"
 	"rollout/rings"
 	"rollout/store"
 )
@@ -15,6 +17,7 @@ type holding struct {
 	clusters []rings.Cluster
 }
 
+// holdingOn is as it is recorded, for who only looks.
 func holdingOn(ctx context.Context, db *store.DB, app rings.AppName, now time.Time) (holding, error) {
 	barriers, err := db.Barriers(ctx, app, now)
 	if err != nil {
@@ -33,4 +36,35 @@ func (s holding) on(ring rings.RingName, service rings.ServiceName) rings.Barrie
 		}
 	}
 	return s.barriers.On(ring, service, there)
+}
+
+// holdingNow is with the places where the clusters' labels put them now, for who
+// acts. The manager is asked only when a lock is on clusters.
+func (p *program) holdingNow(ctx context.Context, db *store.DB, a *rings.Application) (holding, error) {
+	held, err := holdingOn(ctx, db, a.Name, p.now())
+	if err != nil || !held.onClusters() {
+		return held, err
+	}
+	m, err := p.managerOf(ctx, scopeOf(a))
+	if err != nil {
+		return held, err
+	}
+	clusters, err := m.Reachable(ctx)
+	return held.placed(a, clusters), err
+}
+
+// onClusters reports whether a lock holds clusters, wherever they are.
+func (s holding) onClusters() bool {
+	return slices.ContainsFunc(s.barriers.Locks, func(l rings.Lock) bool { return l.Cluster != "" })
+}
+
+// placed is the holding of clusters that are where their labels put them.
+func (s holding) placed(a *rings.Application, clusters []fleetyaml.Cluster) holding {
+	s.clusters = nil
+	for _, c := range clusters {
+		if ring, ours := a.Owns(c.Labels); ours {
+			s.clusters = append(s.clusters, rings.Cluster{Name: rings.ClusterName(c.Name), App: a.Name, Ring: ring})
+		}
+	}
+	return s
 }

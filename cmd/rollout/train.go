@@ -202,20 +202,25 @@ func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring ri
 // lockedOn are the services that are locked on the ring, each with who locked it
 // and why.
 func (p *program) lockedOn(ctx context.Context, app rings.AppName, ring rings.RingName) (map[rings.ServiceName]string, error) {
+	db, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := db.App(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	held, err := p.holdingNow(ctx, db, a)
+	if err != nil {
+		return nil, err
+	}
 	out := map[rings.ServiceName]string{}
-	err := p.withApp(ctx, app, func(ctx context.Context, db *store.DB, a *rings.Application) error {
-		held, err := holdingOn(ctx, db, app, p.now())
-		if err != nil {
-			return err
+	for _, s := range a.ServiceNames() {
+		if locks := held.on(ring, s).Locks; len(locks) > 0 {
+			out[s] = locks[0].Words()
 		}
-		for _, s := range a.ServiceNames() {
-			if locks := held.on(ring, s).Locks; len(locks) > 0 {
-				out[s] = locks[0].Words()
-			}
-		}
-		return nil
-	})
-	return out, err
+	}
+	return out, nil
 }
 
 // passes is why one of several rings is not gone to.

@@ -131,7 +131,7 @@ func (u *undeploying) quiet(ctx context.Context) error {
 	if err := notWhileLive(ctx, u.db, u.app.Name, u.ring.Name); err != nil {
 		return err
 	}
-	held, err := holdingOn(ctx, u.db, u.app.Name, u.program.now())
+	held, err := u.program.holdingNow(ctx, u.db, u.app)
 	if err != nil {
 		return err
 	}
