@@ -31,10 +31,10 @@ func (c *Created) Pass(b rings.Barriers, now time.Time) error {
 	b = b.At(now)
 	var refused, over rings.Barriers
 	for _, l := range b.Locks {
-		if c.covers(l, nil) {
+		if c.meets(func(r rings.RingName, s rings.ServiceName) bool { return l.Covers(r, s, nil) }) {
 			refused.Locks = append(refused.Locks, l)
 		}
-		if c.covers(l, []rings.ClusterName{l.Cluster}) {
+		if c.meets(l.Reaches) {
 			over.Locks = append(over.Locks, l)
 		}
 	}
@@ -57,10 +57,10 @@ func (c *Created) Pass(b rings.Barriers, now time.Time) error {
 	return nil
 }
 
-// covers reports whether the lock holds a step that writes.
-func (c *Created) covers(l rings.Lock, clusters []rings.ClusterName) bool {
+// meets reports whether a lock is on a step that writes.
+func (c *Created) meets(is func(rings.RingName, rings.ServiceName) bool) bool {
 	for _, st := range c.Steps {
-		if !st.Observed && l.Covers(st.Ring, st.Target.Service, clusters) {
+		if !st.Observed && is(st.Ring, st.Target.Service) {
 			return true
 		}
 	}

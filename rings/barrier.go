@@ -48,6 +48,27 @@ func (b Barriers) On(ring RingName, service ServiceName, clusters []ClusterName)
 		Closed: keep(b.Closed, func(c Closure) bool { return c.Ring == ring })}
 }
 
+// Grouped reports whether a lock is on a cluster group whose clusters are not
+// known.
+func (b Barriers) Grouped() bool {
+	return slices.ContainsFunc(b.Locks, func(l Lock) bool { return l.Group != "" && l.Cluster == "" })
+}
+
+// Spread makes of each lock on a cluster group one for each of its members.
+func (b Barriers) Spread(members func(group string) []ClusterName) Barriers {
+	out := Barriers{Halt: b.Halt, Closed: b.Closed}
+	for _, l := range b.Locks {
+		if l.Group == "" || l.Cluster != "" {
+			out.Locks = append(out.Locks, l)
+			continue
+		}
+		for _, l.Cluster = range members(l.Group) {
+			out.Locks = append(out.Locks, l)
+		}
+	}
+	return out
+}
+
 // Without returns those that are not of the others: the locks and closures that
 // a person goes over. A lock that was set anew since, a window that was made
 // anew and the next time that it closes are others.
@@ -77,7 +98,7 @@ func (b Barriers) Equal(o Barriers) bool {
 		return false
 	}
 	return slices.EqualFunc(b.Locks, o.Locks, func(a, b Lock) bool {
-		return a.Same(b) && a.By == b.By && a.Reason == b.Reason && a.Link == b.Link && a.At.Equal(b.At) && a.Until.Equal(b.Until)
+		return a.Same(b) && a.Cluster == b.Cluster && a.By == b.By && a.Reason == b.Reason && a.Link == b.Link && a.At.Equal(b.At) && a.Until.Equal(b.Until)
 	}) && slices.EqualFunc(b.Closed, o.Closed, func(a, b Closure) bool {
 		return a.Same(b) && a.From.Equal(b.From) && a.Opens.Equal(b.Opens) && a.Words == b.Words
 	})

@@ -16,12 +16,16 @@ type Lock struct {
 	// Cluster holds every ring that the cluster is on: a change of a ring is one
 	// commit for all of its clusters.
 	Cluster ClusterName `json:"cluster,omitempty"`
-	Holder  string      `json:"holder"` // whose lock it is; one a holder and part
-	By      string      `json:"by"`
-	Reason  string      `json:"reason"`
-	Link    string      `json:"link,omitempty"`
-	At      time.Time   `json:"at"`
-	Until   time.Time   `json:"until,omitzero"` // zero: until it is released
+	// Group is a ClusterGroup of Fleet, and holds like each of the clusters that
+	// are in it now. Who knows which these are makes one lock for each of them,
+	// with its Cluster set: see Barriers.Spread. Alone it covers nothing.
+	Group  string    `json:"group,omitempty"`
+	Holder string    `json:"holder"` // whose lock it is; one a holder and part
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	Link   string    `json:"link,omitempty"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"` // zero: until it is released
 }
 
 // Stands reports whether the lock has not run out.
@@ -30,11 +34,11 @@ func (l Lock) Stands(now time.Time) bool { return l.Until.IsZero() || now.Before
 // Covers reports whether the lock holds the service on the ring with these
 // clusters. An empty service asks whether it holds the ring as a whole.
 func (l Lock) Covers(ring RingName, service ServiceName, clusters []ClusterName) bool {
-	if l.Ring != "" && l.Ring != ring || l.Service != "" && l.Service != service {
+	if !l.Reaches(ring, service) {
 		return false
 	}
 	if l.Cluster == "" {
-		return true
+		return l.Group == ""
 	}
 	for _, c := range clusters {
 		if c == l.Cluster {
@@ -44,10 +48,16 @@ func (l Lock) Covers(ring RingName, service ServiceName, clusters []ClusterName)
 	return false
 }
 
+// Reaches reports whether the lock may hold the service on the ring: whether it
+// does depends on the ring's clusters, if the lock is on clusters.
+func (l Lock) Reaches(ring RingName, service ServiceName) bool {
+	return (l.Ring == "" || l.Ring == ring) && (l.Service == "" || l.Service == service)
+}
+
 // Same reports whether both are the lock of one holder on one part, whenever
-// it was set.
+// it was set. What a lock on a group was made into is the same lock.
 func (l Lock) Same(o Lock) bool {
-	return l.App == o.App && l.Ring == o.Ring && l.Service == o.Service && l.Cluster == o.Cluster && l.Holder == o.Holder
+	return l.App == o.App && l.Ring == o.Ring && l.Service == o.Service && l.Group == o.Group && (l.Cluster == o.Cluster || l.Group != "") && l.Holder == o.Holder
 }
 
 // Part is what is locked, for people: "service web on ring-1".
@@ -61,15 +71,29 @@ func (l Lock) Part() string {
 		words = append(words, "on "+string(l.Ring))
 	case l.Ring != "":
 		words = append(words, string(l.Ring))
-	case l.Cluster != "" && l.Service != "":
-		words = append(words, "on cluster "+string(l.Cluster))
-	case l.Cluster != "":
-		words = append(words, "cluster "+string(l.Cluster))
+	case l.clusters() != "" && l.Service != "":
+		words = append(words, "on "+l.clusters())
+	case l.clusters() != "":
+		words = append(words, l.clusters())
 	}
 	if len(words) == 0 {
 		return "application " + string(l.App)
 	}
 	return strings.Join(words, " ")
+}
+
+// clusters is on which clusters the lock is: "cluster eu-7", "cluster group
+// prod", and once it is known "cluster eu-7 of group prod"; "" for all.
+func (l Lock) clusters() string {
+	switch {
+	case l.Group != "" && l.Cluster != "":
+		return fmt.Sprintf("cluster %s of group %s", l.Cluster, l.Group)
+	case l.Group != "":
+		return "cluster group " + l.Group
+	case l.Cluster != "":
+		return "cluster " + string(l.Cluster)
+	}
+	return ""
 }
 
 // Validate returns an *InvalidError that names every fault, or nil. Whether the
@@ -78,6 +102,9 @@ func (l Lock) Validate() error {
 	var faults []string
 	if l.Ring != "" && l.Cluster != "" {
 		faults = append(faults, fmt.Sprintf("ring %q and cluster %q exclude each other: a locked cluster holds every ring that it is on", l.Ring, l.Cluster))
+	}
+	if l.Group != "" && (l.Ring != "" || l.Cluster != "") {
+		faults = append(faults, fmt.Sprintf("cluster group %q excludes a ring and a cluster: it holds every ring that one of its clusters is on", l.Group))
 	}
 	if strings.TrimSpace(l.Holder) == "" {
 		faults = append(faults, "the holder is missing")
@@ -111,7 +138,11 @@ func (l Lock) Words() string {
 // Release is the command that releases the lock.
 func (l Lock) Release() string {
 	words := "rollout unlock " + string(l.App)
-	for _, f := range []struct{ flag, value string }{{"ring", string(l.Ring)}, {"service", string(l.Service)}, {"cluster", string(l.Cluster)}} {
+	cluster := string(l.Cluster)
+	if l.Group != "" {
+		cluster = ""
+	}
+	for _, f := range []struct{ flag, value string }{{"ring", string(l.Ring)}, {"service", string(l.Service)}, {"cluster", cluster}, {"cluster-group", l.Group}} {
 		if f.value != "" {
 			words += fmt.Sprintf(" --%s %s", f.flag, f.value)
 		}

@@ -223,7 +223,12 @@ func under[T any](b *bolt.Bucket, app rings.AppName) ([]T, error) {
 	return out, nil
 }
 
-// lockKey is the application, the part and the holder of the lock.
+// lockKey is the application, the part and the holder of the lock. No cluster's
+// name has a space in it.
 func lockKey(l rings.Lock) []byte {
-	return pair(l.App, fmt.Sprintf("%s\x00%s\x00%s\x00%s", l.Ring, l.Service, l.Cluster, l.Holder))
+	cluster := string(l.Cluster)
+	if l.Group != "" {
+		cluster = "group " + l.Group
+	}
+	return pair(l.App, fmt.Sprintf("%s\x00%s\x00%s\x00%s", l.Ring, l.Service, cluster, l.Holder))
 }

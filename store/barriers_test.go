@@ -61,6 +61,22 @@ func TestLocks(t *testing.T) {
 	want("", storetest.Start, 1)
 }
 
+// TestLocks_group tells a cluster group from a cluster of its name.
+func TestLocks_group(t *testing.T) {
+	db := openShop(t)
+	cluster := rings.Lock{App: "shop", Cluster: "north", Holder: "ann", By: "ann", Reason: "a fair", At: storetest.Start}
+	group := cluster
+	group.Cluster, group.Group = "", "north"
+	must(t, db.Lock(t.Context(), cluster, group))
+	released, err := db.Unlock(t.Context(), group)
+	must(t, err)
+	left, err := db.Locks(t.Context(), "shop", storetest.Start)
+	must(t, err)
+	if len(released) != 1 || released[0].Group != "north" || len(left) != 1 || left[0].Cluster != "north" {
+		t.Errorf("released %+v, left %+v", released, left)
+	}
+}
+
 func isInvalid(err error) bool {
 	_, ok := errors.AsType[*rings.InvalidError](err)
 	return ok

@@ -73,7 +73,7 @@
 // application's rollouts lie in order. <app-cluster> is both names with a zero
 // byte between, and so are <app-window>, <app-key>, and with a number <app-number>
 // and <app-n>, the note's; <app-part-holder> is the application, ring, service,
-// cluster and holder. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
+// cluster (for a cluster group: "group ", and its name) and holder. <time-rollout> is 8 bytes of seconds and 4 of nanoseconds
 // before the rollout; its value is empty. <n> is the step's index in six
 // digits, <r> the ring's. <rollout-step> ends with the step's index as a number.
 // <place> is an application, a service and a ring, with a zero byte after each,

@@ -10,13 +10,15 @@ import (
 	"rollout/rings"
 )
 
-// lockView is a lock. An empty ring, service or cluster means all of them.
+// lockView is a lock. An empty ring, service, cluster and clusterGroup mean all
+// of them.
 type lockView struct {
 	App     rings.AppName     `json:"app"`
 	Part    string            `json:"part"` // in words
 	Ring    rings.RingName    `json:"ring"`
 	Service rings.ServiceName `json:"service"`
 	Cluster rings.ClusterName `json:"cluster"`
+	Group   string            `json:"clusterGroup"`
 	Holder  string            `json:"holder"`
 	By      string            `json:"by"`
 	Reason  string            `json:"reason"`
@@ -29,7 +31,7 @@ type lockView struct {
 func viewLocks(locks []rings.Lock) []lockView {
 	out := []lockView{}
 	for _, l := range locks {
-		out = append(out, lockView{App: l.App, Part: l.Part(), Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, Holder: l.Holder, By: l.By,
+		out = append(out, lockView{App: l.App, Part: l.Part(), Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, Group: l.Group, Holder: l.Holder, By: l.By,
 			Reason: l.Reason, Link: l.Link, At: instant(l.At), Until: instant(l.Until), Release: l.Release()})
 	}
 	return out

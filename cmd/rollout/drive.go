@@ -41,7 +41,7 @@ type engine struct {
 func (p *program) engine(db *store.DB, m *fleet.Manager, background bool, log io.Writer) *engine {
 	claims, publisher := p.claims(db, m), p.publisher(m)
 	return &engine{claims: claims, publisher: publisher, Runner: &orchestrator.Runner{
-		Store: db, Publisher: publisher, Fleet: m, Claim: claims, Checker: checks.New(), Clock: wallClock{p.now}, Log: p.log(log),
+		Store: p.groupLocks(db, m.Reachable), Publisher: publisher, Fleet: m, Claim: claims, Checker: checks.New(), Clock: wallClock{p.now}, Log: p.log(log),
 		Driver: orchestrator.Driver{Name: fmt.Sprintf("%s/%d/%s", p.host, p.pid, rand.Text()[:8]), Host: p.host, PID: p.pid, Background: background},
 	}}
 }

@@ -27,7 +27,8 @@ func holdingOn(ctx context.Context, db *store.DB, app rings.AppName, now time.Ti
 	return holding{barriers.At(now), clusters}, err
 }
 
-// on returns what holds the service on the ring.
+// on returns what holds the service on the ring. A lock on a group whose clusters
+// are not known counts: it may hold it.
 func (s holding) on(ring rings.RingName, service rings.ServiceName) rings.Barriers {
 	var there []rings.ClusterName
 	for _, c := range s.clusters {
@@ -35,7 +36,13 @@ func (s holding) on(ring rings.RingName, service rings.ServiceName) rings.Barrie
 			there = append(there, c.Name)
 		}
 	}
-	return s.barriers.On(ring, service, there)
+	held := s.barriers.On(ring, service, there)
+	for _, l := range s.barriers.Locks {
+		if l.Group != "" && l.Cluster == "" && l.Reaches(ring, service) {
+			held.Locks = append(held.Locks, l)
+		}
+	}
+	return held
 }
 
 // holdingNow is with the places where the clusters' labels put them now, for who
@@ -55,16 +62,29 @@ func (p *program) holdingNow(ctx context.Context, db *store.DB, a *rings.Applica
 
 // onClusters reports whether a lock holds clusters, wherever they are.
 func (s holding) onClusters() bool {
-	return slices.ContainsFunc(s.barriers.Locks, func(l rings.Lock) bool { return l.Cluster != "" })
+	return slices.ContainsFunc(s.barriers.Locks, func(l rings.Lock) bool { return l.Cluster != "" || l.Group != "" })
 }
 
 // placed is the holding of clusters that are where their labels put them.
 func (s holding) placed(a *rings.Application, clusters []fleetyaml.Cluster) holding {
-	s.clusters = nil
+	s.clusters, s.barriers = nil, s.barriers.Spread(membersOf(clusters))
 	for _, c := range clusters {
 		if ring, ours := a.Owns(c.Labels); ours {
 			s.clusters = append(s.clusters, rings.Cluster{Name: rings.ClusterName(c.Name), App: a.Name, Ring: ring})
 		}
 	}
 	return s
+}
+
+// membersOf says which clusters are in a group.
+func membersOf(clusters []fleetyaml.Cluster) func(group string) []rings.ClusterName {
+	return func(group string) []rings.ClusterName {
+		var out []rings.ClusterName
+		for _, c := range clusters {
+			if slices.ContainsFunc(c.Groups, func(g fleetyaml.Group) bool { return g.Name == group }) {
+				out = append(out, rings.ClusterName(c.Name))
+			}
+		}
+		return out
+	}
 }

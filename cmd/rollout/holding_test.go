@@ -19,4 +19,12 @@ func TestHolding_placed(t *testing.T) {
 	if !now.on("ring-1", "db").Empty() || len(now.on("ring-2", "db").Locks) != 1 {
 		t.Errorf("by its labels: %v on ring-1, %v on ring-2", now.on("ring-1", "db"), now.on("ring-2", "db"))
 	}
+	group := holding{barriers: rings.Barriers{Locks: []rings.Lock{{App: "shop", Group: "north", Holder: "bob"}}}}
+	if group.on("ring-1", "db").Empty() {
+		t.Error("a group whose clusters are not known holds nothing")
+	}
+	seen := group.placed(a, []fleetyaml.Cluster{{Name: "eu-7", Labels: map[string]string{"app": "shop", "ring": "ring-2"}, Groups: []fleetyaml.Group{{Name: "north"}}}})
+	if !seen.on("ring-1", "db").Empty() || seen.on("ring-2", "db").Empty() {
+		t.Errorf("a group: %v on ring-1, %v on ring-2", seen.on("ring-1", "db"), seen.on("ring-2", "db"))
+	}
 }

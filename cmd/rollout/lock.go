@@ -30,6 +30,7 @@ func partFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "ring", Usage: "Only on `RINGS`, with commas", DefaultText: "the whole application"},
 		&cli.StringSliceFlag{Name: "service", Usage: "Only `SERVICES`, with commas", DefaultText: "all"},
 		&cli.StringSliceFlag{Name: "cluster", Usage: "Every ring that one of the `CLUSTERS` is on, with commas"},
+		&cli.StringSliceFlag{Name: "cluster-group", Usage: "Every ring that a cluster of one of Fleet's ClusterGroups `GROUPS` is on, with commas, as they are at any time"},
 		&cli.StringFlag{Name: "holder", Usage: "`NAME` of whose lock it is; each holder has their own", DefaultText: "who you are"},
 	}
 }
@@ -41,7 +42,7 @@ func (p *program) lockCommand() *cli.Command {
 			"--override and --reason of create, retry and rollback. A rollout that is live waits, an automatic rollback too.\n" +
 			"Several holders may lock the same: it is free when none does. A second lock of one holder replaces the first.\n\n" +
 			examples("rollout lock shop --ring ring-3 --reason \"stocktaking\" --for 48h", "rollout lock shop --service web --reason \"INC-17\" --holder incident-17",
-				"rollout lock shop --cluster eu-7 --reason \"in repair\" --until 2026-12-24T18:00:00Z"),
+				"rollout lock shop --cluster-group stores-north --reason \"stocktaking\"", "rollout lock shop --cluster eu-7 --reason \"in repair\" --until 2026-12-24T18:00:00Z"),
 		Flags: append(partFlags(),
 			&cli.StringFlag{Name: "reason", Usage: "`WORDS` for the record; needed"},
 			&cli.DurationFlag{Name: "for", Usage: "`TIME` after which it ends by itself", DefaultText: "until it is released"},
@@ -59,7 +60,7 @@ func (p *program) lockCommand() *cli.Command {
 
 func (p *program) lockOptionsOf(c *cli.Context) lockOptions {
 	o := lockOptions{app: rings.AppName(c.Args().First()), holder: cmp.Or(c.String("holder"), p.actor(c.Context))}
-	o.parts = lockParts(o.app, c.StringSlice("ring"), c.StringSlice("service"), c.StringSlice("cluster"))
+	o.parts = lockParts(o.app, c.StringSlice("ring"), c.StringSlice("service"), c.StringSlice("cluster"), c.StringSlice("cluster-group"))
 	return o
 }
 
@@ -78,15 +79,18 @@ func (o *lockOptions) times(until string) error {
 	return nil
 }
 
-// lockParts  the parts that the flags name: each service on each ring and each
-// cluster; the whole application when nothing is named.
-func lockParts(app rings.AppName, ringNames, services, clusters []string) []rings.Lock {
+// lockParts are the parts that the flags name: each service on each ring, each
+// cluster and each group; the whole application when nothing is named.
+func lockParts(app rings.AppName, ringNames, services, clusters, groups []string) []rings.Lock {
 	places := []rings.Lock{}
 	for _, r := range ringNames {
 		places = append(places, rings.Lock{App: app, Ring: rings.RingName(r)})
 	}
 	for _, c := range clusters {
 		places = append(places, rings.Lock{App: app, Cluster: rings.ClusterName(c)})
+	}
+	for _, g := range groups {
+		places = append(places, rings.Lock{App: app, Group: g})
 	}
 	if len(places) == 0 {
 		places = append(places, rings.Lock{App: app})

@@ -26,6 +26,13 @@ func (p *program) preview(ctx context.Context, m *fleet.Manager, a *rings.Applic
 	if l.live, l.barriers, err = p.underWay(ctx, a); err != nil {
 		return previewView{}, err
 	}
+	if l.barriers.Grouped() {
+		reachable, err := m.Reachable(ctx)
+		if err != nil {
+			return previewView{}, err
+		}
+		l.barriers = l.barriers.Spread(membersOf(reachable))
+	}
 	look := previewer{manager: m, pub: p.publisher(m), prospect: l}
 	defer look.pub.Close()
 	look.all(ctx)

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"rollout/orchestrator"
+	"rollout/rings"
 	"rollout/store"
 )
 
@@ -45,11 +46,20 @@ func (p *program) runShow(ctx context.Context, ref string) error {
 // barriersOf tells a live rollout what lets nothing new start, which it may not
 // have heard of while nobody drove it.
 func barriersOf(ctx context.Context, db *store.DB, s *orchestrator.State, now time.Time) error {
+	told := s.Locks
 	s.Halt, s.Locks, s.Closed = nil, nil, nil
 	if s.Phase.Ended() {
 		return nil
 	}
 	b, err := db.Barriers(ctx, s.Scope.App, now)
+	b = b.Spread(func(group string) (members []rings.ClusterName) { // as the driver saw them
+		for _, l := range told {
+			if l.Group == group {
+				members = append(members, l.Cluster)
+			}
+		}
+		return members
+	})
 	s.Halt, s.Locks, s.Closed = b.Halt, b.Locks, b.Closed
 	return err
 }
