@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,8 +49,9 @@ const tokenHint = `write a token in its place, as of an account made for this:
 // Access is a way into a cluster that works from anywhere: a kubeconfig with
 // one context, and with nothing that lies elsewhere on this machine.
 type Access struct {
-	Context string // that was the file's current one
-	Server  string
+	Context  string // that was the file's current one
+	Server   string
+	Loopback bool // the server's address means this machine, wherever it is used
 
 	kubeconfig []byte // secret: never printed
 	config     *rest.Config
@@ -87,10 +90,20 @@ func ReadAccess(file string) (Access, error) {
 	if a.kubeconfig, err = clientcmd.Write(*config); err != nil {
 		return refuse("", "it cannot be written again")
 	}
+	a.Loopback = loopback(a.Server)
 	if a.config, err = clientcmd.RESTConfigFromKubeConfig(a.kubeconfig); err != nil {
 		return refuse("", "its certificates or its credentials cannot be used")
 	}
 	return a, nil
+}
+
+func loopback(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // accessFaults are what is missing, or would work only here.
@@ -141,9 +154,10 @@ type Sight struct {
 // lookWait bounds a look at a cluster, which may not be reachable from here.
 const lookWait = 10 * time.Second
 
-// Look looks at the cluster from here. That it cannot be seen says nothing about
-// Fleet's controller, which may be elsewhere; only wrong credentials are wrong
-// everywhere, and then the error wraps [ErrAccess].
+// Look looks at the cluster from here, and returns what it saw of it also with an
+// error. That it cannot be seen says nothing about Fleet's controller, which may be
+// elsewhere; only wrong credentials are wrong everywhere, and then the error wraps
+// [ErrAccess].
 func (a Access) Look(ctx context.Context) (Sight, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()

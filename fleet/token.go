@@ -43,26 +43,11 @@ func RegistrationToken(name rings.ClusterName) string { return string(name) + "-
 // createOrGetCluster).
 func (m *Manager) Invite(ctx context.Context, name rings.ClusterName, ttl time.Duration) (Invitation, Made, error) {
 	inv := Invitation{Cluster: name, Token: RegistrationToken(name)}
-	var made Made
-	c, err := m.Cluster(ctx, name)
-	switch {
-	case errors.Is(err, rings.ErrUnknown):
-		inv.ClientID = newClientID()
-		if err := m.createCluster(ctx, name, fleetv1.ClusterSpec{ClientID: inv.ClientID}); err != nil {
-			return inv, made, err
-		}
-	case err != nil:
-		return inv, made, err
-	case c.Joined():
-		return inv, made, &RegisteredError{name, "its agent has checked in"}
-	case c.Registration.Secret != "":
-		return inv, made, &RegisteredError{name, fmt.Sprintf("Fleet installs its agent by the kubeconfig in Secret %q", c.Registration.Secret)}
-	case c.Registration.ClientID == "":
-		return inv, made, &RegisteredError{name, "its Cluster has no client id that an agent could come with"}
-	default:
-		inv.ClientID = c.Registration.ClientID
+	var err error
+	if inv.ClientID, err = m.expect(ctx, name); err != nil {
+		return inv, nil, err
 	}
-	made = append(made, resource("clusters")+"/"+string(name))
+	made := Made{resource("clusters") + "/" + string(name)}
 	if err := m.createToken(ctx, inv.Token, ttl); err != nil {
 		return inv, made, err
 	}
@@ -74,6 +59,26 @@ func (m *Manager) Invite(ctx context.Context, name rings.ClusterName, ttl time.D
 	inv.Expires = answered.expires
 	inv.Values, err = m.tokenValues(ctx, answered.secret, inv.ClientID)
 	return inv, made, err
+}
+
+// expect returns the client id of a Cluster that an agent may become, and makes it
+// if there is none.
+func (m *Manager) expect(ctx context.Context, name rings.ClusterName) (clientID string, err error) {
+	c, err := m.Cluster(ctx, name)
+	switch {
+	case errors.Is(err, rings.ErrUnknown):
+		clientID = newClientID()
+		return clientID, m.createCluster(ctx, name, fleetv1.ClusterSpec{ClientID: clientID})
+	case err != nil:
+		return "", err
+	case c.Joined():
+		return "", &RegisteredError{name, "its agent has checked in"}
+	case c.Registration.Secret != "":
+		return "", &RegisteredError{name, fmt.Sprintf("Fleet installs its agent by the kubeconfig in Secret %q", c.Registration.Secret)}
+	case c.Registration.ClientID == "":
+		return "", &RegisteredError{name, "its Cluster has no client id that an agent could come with"}
+	}
+	return c.Registration.ClientID, nil
 }
 
 func (m *Manager) createToken(ctx context.Context, name string, ttl time.Duration) error {

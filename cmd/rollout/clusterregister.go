@@ -129,7 +129,8 @@ func (e *enrolment) sight(ctx context.Context, begun bool) error {
 	}
 	if err != nil {
 		e.say("warning: from here, the cluster cannot be seen: %v; Fleet's controller must reach it", err)
-		return nil
+	} else if e.access.Loopback {
+		e.say("warning: %s is an address of this machine; Fleet's controller must reach the cluster by it", e.access.Server)
 	}
 	id, err := e.manager.ID(ctx)
 	switch {
