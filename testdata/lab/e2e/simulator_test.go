@@ -72,6 +72,11 @@ var agreement = map[string]evidence{
 	"Rewritten":    by("TestRewritten"),
 	"ClockJumps":   notOf("it is the clock of the host that drives"),
 
+	// How a person merges what is proposed.
+	"MergeCommit": by("TestPropose"),
+	"MergeSquash": by("TestPropose"),
+	"MergeRebase": notOf("to it a commit that was made anew is what a squashed one is"),
+
 	// How often something that is done goes wrong.
 	"Faults.Unreachable":      by("TestGitServer", "TestOutages"),
 	"Faults.PushRaced":        by("TestOthersPush"),
@@ -131,7 +136,7 @@ func playedBySimulator(t *testing.T) []string {
 		switch n := n.(type) {
 		case *ast.ValueSpec:
 			kind, ok := n.Type.(*ast.Ident)
-			if ok && slices.Contains([]string{"Lie", "BehaviourKind", "Happening"}, kind.Name) {
+			if ok && slices.Contains([]string{"Lie", "BehaviourKind", "Happening", "Merging"}, kind.Name) {
 				out = append(out, names(n.Names)...)
 			}
 		case *ast.TypeSpec:
