@@ -121,6 +121,7 @@ func (a *Application) Validate() error {
 		faults = append(faults, faultsOf(r.Validate())...)
 	}
 	faults = append(faults, a.groupFaults()...)
+	faults = append(faults, a.startFaults()...)
 	for _, s := range a.Services {
 		faults = append(faults, faultsOf(s.Validate())...)
 		faults = append(faults, a.unknownDependencies(s)...)

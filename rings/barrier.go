@@ -6,7 +6,7 @@ import (
 )
 
 // Barriers are what lets nothing new start on an application: the halt of the
-// line, locks, and closed windows. The zero value is none. What runs may always
+// line, locks, closed windows, and rings that later ones freeze. The zero value is none. What runs may always
 // finish.
 //
 // To know what holds a service on a ring at a time, narrow them down:
@@ -16,25 +16,26 @@ type Barriers struct {
 	Halt   *Halt     `json:"halt,omitempty"`
 	Locks  []Lock    `json:"locks,omitempty"`
 	Closed []Closure `json:"closed,omitempty"` // those that stand, and the next ones
+	Frozen []Freeze  `json:"frozen,omitempty"`
 }
 
 // Empty reports whether nothing is held.
-func (b Barriers) Empty() bool { return b.Halt == nil && len(b.Locks) == 0 && len(b.Closed) == 0 }
+func (b Barriers) Empty() bool {
+	return b.Halt == nil && len(b.Locks) == 0 && len(b.Closed) == 0 && len(b.Frozen) == 0
+}
 
 // At returns those that stand at the time. It shares nothing with b but what
 // they point to, like all that follow.
 func (b Barriers) At(now time.Time) Barriers {
-	out := Barriers{Locks: keep(b.Locks, func(l Lock) bool { return l.Stands(now) }), Closed: keep(b.Closed, func(c Closure) bool { return c.Stands(now) })}
-	if b.Halt != nil && b.Halt.Stands(now) {
-		out.Halt = b.Halt
-	}
+	out := b.Left(now)
+	out.Closed = keep(out.Closed, func(c Closure) bool { return c.Stands(now) })
 	return out
 }
 
 // Left returns those that are not over at the time, closures that are to come
 // included.
 func (b Barriers) Left(now time.Time) Barriers {
-	out := Barriers{Locks: keep(b.Locks, func(l Lock) bool { return l.Stands(now) }), Closed: keep(b.Closed, func(c Closure) bool { return !c.Over(now) })}
+	out := Barriers{Locks: keep(b.Locks, func(l Lock) bool { return l.Stands(now) }), Closed: keep(b.Closed, func(c Closure) bool { return !c.Over(now) }), Frozen: slices.Clone(b.Frozen)}
 	if b.Halt != nil && b.Halt.Stands(now) {
 		out.Halt = b.Halt
 	}
@@ -42,10 +43,11 @@ func (b Barriers) Left(now time.Time) Barriers {
 }
 
 // On returns those that hold the service on the ring with these clusters; with
-// an empty service, those that hold the ring as a whole.
+// an empty service, those that let the ring as a whole not begin.
 func (b Barriers) On(ring RingName, service ServiceName, clusters []ClusterName) Barriers {
 	return Barriers{Halt: b.Halt, Locks: keep(b.Locks, func(l Lock) bool { return l.Covers(ring, service, clusters) }),
-		Closed: keep(b.Closed, func(c Closure) bool { return c.Ring == ring })}
+		Closed: keep(b.Closed, func(c Closure) bool { return c.Ring == ring }),
+		Frozen: keep(b.Frozen, func(f Freeze) bool { return f.Ring == ring && service == "" })}
 }
 
 // Grouped reports whether a lock is on a cluster group whose clusters are not
@@ -56,7 +58,7 @@ func (b Barriers) Grouped() bool {
 
 // Spread makes of each lock on a cluster group one for each of its members.
 func (b Barriers) Spread(members func(group string) []ClusterName) Barriers {
-	out := Barriers{Halt: b.Halt, Closed: b.Closed}
+	out := Barriers{Halt: b.Halt, Closed: b.Closed, Frozen: b.Frozen}
 	for _, l := range b.Locks {
 		if l.Group == "" || l.Cluster != "" {
 			out.Locks = append(out.Locks, l)
@@ -69,18 +71,19 @@ func (b Barriers) Spread(members func(group string) []ClusterName) Barriers {
 	return out
 }
 
-// Without returns those that are not of the others: the locks and closures that
-// a person goes over. A lock that was set anew since, a window that was made
+// Without returns those that are not of the others: the locks, closures and
+// freezes that a person goes over. A lock that was set anew since, a window that was made
 // anew and the next time that it closes are others.
 func (b Barriers) Without(over Barriers) Barriers {
 	return Barriers{Halt: b.Halt,
 		Locks: keep(b.Locks, func(l Lock) bool {
 			return !slices.ContainsFunc(over.Locks, func(o Lock) bool { return o.Same(l) && o.At.Equal(l.At) })
 		}),
-		Closed: keep(b.Closed, func(c Closure) bool { return !slices.ContainsFunc(over.Closed, c.Same) })}
+		Closed: keep(b.Closed, func(c Closure) bool { return !slices.ContainsFunc(over.Closed, c.Same) }),
+		Frozen: keep(b.Frozen, func(f Freeze) bool { return !slices.ContainsFunc(over.Frozen, f.Same) })}
 }
 
-// Words say what each lock and closure holds, why and until when.
+// Words say what each lock, closure and freeze holds, why and until when.
 func (b Barriers) Words() []string {
 	var out []string
 	for _, l := range b.Locks {
@@ -88,6 +91,9 @@ func (b Barriers) Words() []string {
 	}
 	for _, c := range b.Closed {
 		out = append(out, c.Told())
+	}
+	for _, f := range b.Frozen {
+		out = append(out, f.Words())
 	}
 	return out
 }
@@ -101,7 +107,7 @@ func (b Barriers) Equal(o Barriers) bool {
 		return a.Same(b) && a.Cluster == b.Cluster && a.By == b.By && a.Reason == b.Reason && a.Link == b.Link && a.At.Equal(b.At) && a.Until.Equal(b.Until)
 	}) && slices.EqualFunc(b.Closed, o.Closed, func(a, b Closure) bool {
 		return a.Same(b) && a.From.Equal(b.From) && a.Opens.Equal(b.Opens) && a.Words == b.Words
-	})
+	}) && slices.EqualFunc(b.Frozen, o.Frozen, Freeze.Same)
 }
 
 // keep returns the elements that are wanted; nil when there are none.

@@ -15,6 +15,7 @@ const (
 	NoteClusterMoved      NoteKind = "cluster-moved"      // put on a ring by a command
 	NoteClusterRemoved    NoteKind = "cluster-removed"    // forgotten here; To is where its labels put it still
 	NoteLabelChanged      NoteKind = "label-changed"      // its labels put it elsewhere, and no command of ours did
+	NoteStartSkipped      NoteKind = "start-skipped"      // what was to start by itself did not
 )
 
 // Note is something that happened to an application beside its rollouts. What
@@ -35,4 +36,7 @@ type Note struct {
 	Cluster ClusterName `json:"cluster,omitempty"`
 	From    RingName    `json:"from,omitempty"` // of a cluster: "" for none
 	To      RingName    `json:"to,omitempty"`   // of a cluster: "" for none
+
+	Moment  time.Time `json:"moment,omitzero"`   // of the schedule that was skipped
+	Release int       `json:"release,omitempty"` // that was skipped
 }

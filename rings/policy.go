@@ -40,6 +40,10 @@ type Policy struct {
 	OnFailure OnFailure `json:"onFailure,omitempty"`
 	OnJoin    OnJoin    `json:"onJoin,omitempty"`
 
+	// FreezeUpstream: while a rollout is under way on the ring, from its begin to
+	// its end there, nothing begins on the ring that it takes from.
+	FreezeUpstream bool `json:"freezeUpstream,omitempty"`
+
 	// Checks are asked when all services of the ring are done, and again and
 	// again during the soak.
 	Checks []Check `json:"checks,omitempty"`

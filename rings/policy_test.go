@@ -27,7 +27,7 @@ func strict() rings.Policy {
 		ApproveBefore: true, ApproveAfter: true, ApprovalExpires: time.Hour,
 		Soak:      30 * time.Minute,
 		MaxFailed: rings.Amount{N: 10, Percent: true}, OnOffline: rings.OfflineSkip, MaxOffline: rings.Amount{N: 2},
-		OnFailure: rings.FailureRollbackRing, OnJoin: rings.JoinLater,
+		OnFailure: rings.FailureRollbackRing, OnJoin: rings.JoinLater, FreezeUpstream: true,
 		Checks: []rings.Check{smoke, health, errs},
 	}
 }

@@ -35,12 +35,8 @@ func timerOf(w Window, zones Zones) (timer, error) {
 	return t, nil
 }
 
-// shown is what the clock on the wall shows at the time, as if in UTC: there no
-// hour is skipped or comes twice, and cron is plain arithmetic.
-func (t timer) shown(at time.Time) time.Time {
-	_, offset := at.In(t.zone).Zone()
-	return at.UTC().Add(time.Duration(offset) * time.Second)
-}
+// shown is what the clock on the wall shows at the time, see shownIn.
+func (t timer) shown(at time.Time) time.Time { return shownIn(t.zone, at) }
 
 // on reports whether the window is on.
 func (t timer) on(at time.Time) bool {

@@ -66,7 +66,7 @@ func (w Window) Validate(zones Zones) error {
 	if w.Kind == "" {
 		faults = append(faults, `kind: one of "allow", "deny"`)
 	}
-	if _, err := zones(w.Zone); err != nil || w.Zone == "" || w.Zone == "Local" {
+	if !knownZone(w.Zone, zones) {
 		faults = append(faults, fmt.Sprintf("time zone %q: an IANA name is needed, like Europe/Berlin or UTC", w.Zone))
 	}
 	if w.Cron != "" {

@@ -145,6 +145,11 @@ extra: cluster c9 on ring "a" by its label, not recorded [] [what runs on it wou
 		{name: "somebody changed labels", from: three, to: three, on: map[rings.ClusterName]rings.RingName{"c1": "b"}, want: `set-ring: move cluster "c1" from ring "b" to ring "a"
 add-cluster: add cluster "c2" to ring "b"
 `},
+		{name: "starts", from: "rings: [{name: a}, {name: b, train: {cron: 0 6 * * *, within: 2h}}]\n",
+			to:   "rings: [{name: a, onRelease: start, policy: {freezeUpstream: true}}, {name: b, train: {cron: 0 7 * * *, timeZone: Europe/Berlin}}, {name: c, train: {cron: 0 8 * * *}}]\n",
+			want: "update-ring: update ring \"a\": freezeUpstream false -> true, onRelease wait -> start\n" +
+				"update-ring: update ring \"b\": train 0 6 * * * UTC within 2h -> 0 7 * * * Europe/Berlin\n" +
+				"create-ring: create ring \"c\", train 0 8 * * * UTC\n"},
 		{name: "policy", from: "rings: [{name: a, policy: {soak: 1h, checks: [{name: x, kind: command, command: x}]}}]\n",
 			to:   "rings: [{name: a, policy: {maxFailed: 10%, onFailure: pause, checks: [{name: y, kind: command, command: y}]}}]\n",
 			want: "update-ring: update ring \"a\": soak 1h -> 0s, maxFailed 0 -> 10%, onFailure stop -> pause, check y is added, check x is removed\n"},

@@ -38,9 +38,18 @@ type File struct {
 
 // Ring is a ring, its policy, and the clusters that are on it.
 type Ring struct {
-	Name     rings.RingName      `json:"name"`
-	Policy   Policy              `json:"policy,omitzero"`
-	Clusters []rings.ClusterName `json:"clusters,omitempty"`
+	Name      rings.RingName      `json:"name"`
+	Policy    Policy              `json:"policy,omitzero"`
+	Train     Train               `json:"train,omitzero"` // that starts by itself
+	OnRelease rings.OnRelease     `json:"onRelease,omitempty"`
+	Clusters  []rings.ClusterName `json:"clusters,omitempty"`
+}
+
+// Train is [rings.Schedule]; without a time zone it is UTC's.
+type Train struct {
+	Cron     string `json:"cron"`
+	TimeZone string `json:"timeZone,omitempty"`
+	Within   Span   `json:"within,omitempty"`
 }
 
 // Policy is [rings.Policy] in the words of the command line.
@@ -57,6 +66,7 @@ type Policy struct {
 	MaxOffline      Amount          `json:"maxOffline,omitzero"`
 	OnFailure       rings.OnFailure `json:"onFailure,omitempty"`
 	OnJoin          rings.OnJoin    `json:"onJoin,omitempty"`
+	FreezeUpstream  bool            `json:"freezeUpstream,omitempty"`
 	Checks          []Check         `json:"checks,omitempty"`
 }
 
@@ -160,7 +170,7 @@ func (f *File) Application() (*rings.Application, error) {
 		a.Selector = map[string]string{"app": string(f.Name)}
 	}
 	for _, r := range f.Rings {
-		a.Rings = append(a.Rings, rings.Ring{Name: r.Name, Policy: r.Policy.policy()})
+		a.Rings = append(a.Rings, rings.Ring{Name: r.Name, Policy: r.Policy.policy(), Starts: r.starts()})
 	}
 	for _, s := range f.Services {
 		a.Services = append(a.Services, s.service())

@@ -19,10 +19,11 @@ func shop() (*rings.Application, []rings.Cluster) {
 	a := &rings.Application{Name: "shop", Workspace: "fleet-default", Manager: "5f2c", RingLabel: "ring", Selector: map[string]string{"app": "shop"},
 		Rings: []rings.Ring{{Name: "ring-1", Policy: rings.Policy{Converge: 90 * time.Second, Uptake: time.Hour, Merge: 2 * time.Hour, ApproveBefore: true, ApproveAfter: true, ApprovalExpires: 8 * time.Hour,
 			Soak: 90 * time.Minute, MaxFailed: rings.Amount{N: 10, Percent: true}, OnOffline: rings.OfflineSkip, MaxOffline: rings.Amount{N: 2},
-			OnFailure: rings.FailureRollback, OnJoin: rings.JoinLater, Checks: []rings.Check{
+			OnFailure: rings.FailureRollback, OnJoin: rings.JoinLater, FreezeUpstream: true, Checks: []rings.Check{
 				{Name: "smoke", Kind: rings.CheckCommand, Command: "./smoke.sh", Interval: 30 * time.Second, Samples: 3},
-				{Name: "errors", Kind: rings.CheckPrometheus, URL: "http://prom:9090", Query: "sum(rate(errors[5m]))", Threshold: "<= 0.01", Timeout: 1500 * time.Millisecond, FailureLimit: 1}}}},
-			{Name: "ring-2"}},
+				{Name: "errors", Kind: rings.CheckPrometheus, URL: "http://prom:9090", Query: "sum(rate(errors[5m]))", Threshold: "<= 0.01", Timeout: 1500 * time.Millisecond, FailureLimit: 1}}},
+			Starts: rings.Starts{OnRelease: rings.ReleaseStart}, Kept: rings.Kept{Release: 7}},
+			{Name: "ring-2", Starts: rings.Starts{Train: rings.Schedule{Cron: "0 6 * * 1-5", Zone: "Europe/Berlin", Within: 2 * time.Hour}}, Kept: rings.Kept{Until: time.Unix(1, 0)}}},
 		Services: []rings.Service{
 			{Name: "db", Repo: "https://git.example.com/shop/db.git", Branch: "2026-11-29", Path: "deploy", GitRepo: "shop-db", Bundle: "db", Fields: []string{rings.DefaultField}},
 			{Name: "api", Repo: "https://git.example.com/shop/api.git", Branch: "main", GitRepo: "shop-api", Secret: "git-auth", Fields: []string{"helm.values.on", "helm.version"},
@@ -54,6 +55,7 @@ rings:
     maxOffline: 2
     onFailure: rollback
     onJoin: later
+    freezeUpstream: true
     checks:
     - name: smoke
       kind: command
@@ -67,9 +69,14 @@ rings:
       threshold: <= 0.01
       timeout: 1.5s
       failures: 1
+  onRelease: start
   clusters:
   - eu-1
 - name: ring-2
+  train:
+    cron: 0 6 * * 1-5
+    timeZone: Europe/Berlin
+    within: 2h
   clusters:
   - eu-2
   - "yes"

@@ -18,7 +18,7 @@ const (
 func policyOf(p rings.Policy) Policy {
 	out := Policy{Deadline: Span(p.Converge), UptakeDeadline: Span(p.Uptake), MergeDeadline: Span(p.Merge), ApproveBefore: p.ApproveBefore, ApproveAfter: p.ApproveAfter,
 		ApprovalExpires: Span(p.ApprovalExpires), Soak: Span(p.Soak), MaxFailed: Amount{p.MaxFailed}, OnOffline: p.OnOffline,
-		MaxOffline: Amount{p.MaxOffline}, OnFailure: p.OnFailure, OnJoin: p.OnJoin}
+		MaxOffline: Amount{p.MaxOffline}, OnFailure: p.OnFailure, OnJoin: p.OnJoin, FreezeUpstream: p.FreezeUpstream}
 	for _, c := range p.Checks {
 		out.Checks = append(out.Checks, Check{Name: c.Name, Kind: c.Kind, Command: c.Command, URL: c.URL, Query: c.Query, Threshold: c.Threshold,
 			Interval: Span(c.Interval), Timeout: Span(c.Timeout), Samples: c.Samples, Failures: c.FailureLimit})
@@ -29,7 +29,8 @@ func policyOf(p rings.Policy) Policy {
 func (p Policy) policy() rings.Policy {
 	out := rings.Policy{Converge: time.Duration(p.Deadline), Uptake: time.Duration(p.UptakeDeadline), Merge: time.Duration(p.MergeDeadline), ApproveBefore: p.ApproveBefore,
 		ApproveAfter: p.ApproveAfter, ApprovalExpires: time.Duration(p.ApprovalExpires), Soak: time.Duration(p.Soak), MaxFailed: p.MaxFailed.Amount,
-		OnOffline: choice(p.OnOffline, wordFail), MaxOffline: p.MaxOffline.Amount, OnFailure: choice(p.OnFailure, wordStop), OnJoin: choice(p.OnJoin, wordInclude)}
+		OnOffline: choice(p.OnOffline, wordFail), MaxOffline: p.MaxOffline.Amount, OnFailure: choice(p.OnFailure, wordStop), OnJoin: choice(p.OnJoin, wordInclude),
+		FreezeUpstream: p.FreezeUpstream}
 	for _, c := range p.Checks {
 		out.Checks = append(out.Checks, rings.Check{Name: c.Name, Kind: c.Kind, Command: c.Command, URL: c.URL, Query: c.Query, Threshold: c.Threshold,
 			Interval: time.Duration(c.Interval), Timeout: time.Duration(c.Timeout), Samples: c.Samples, FailureLimit: c.Failures})
@@ -75,6 +76,7 @@ func policyWords(from, to rings.Policy, words func(name, from, to string) string
 	say("maxOffline", a.MaxOffline, b.MaxOffline)
 	say("onFailure", or(string(a.OnFailure), wordStop), or(string(b.OnFailure), wordStop))
 	say("onJoin", or(string(a.OnJoin), wordInclude), or(string(b.OnJoin), wordInclude))
+	say("freezeUpstream", a.FreezeUpstream, b.FreezeUpstream)
 	return append(out, checkChanges(a.Checks, b.Checks)...)
 }
 

@@ -2,7 +2,6 @@ package appfile
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -11,7 +10,7 @@ import (
 
 func writeRings(f *File, a *rings.Application, _ []rings.Cluster) {
 	for _, r := range a.Rings {
-		f.Rings = append(f.Rings, Ring{Name: r.Name, Policy: policyOf(r.Policy)})
+		f.Rings = append(f.Rings, Ring{Name: r.Name, Policy: policyOf(r.Policy), Train: trainOf(r.Starts.Train), OnRelease: r.Starts.OnRelease})
 	}
 }
 
@@ -32,7 +31,7 @@ func compareRings(d *Difference, s State, f *File, wanted *rings.Application) {
 			c.After = wanted.Rings[i-1].Name
 		}
 		order = insertAfter(order, r.Name, c.After)
-		c.Words = []string{strings.Join(append([]string{fmt.Sprintf("create ring %q", r.Name)}, newPolicy(r.Policy)...), ", ")}
+		c.Words = []string{strings.Join(append([]string{fmt.Sprintf("create ring %q", r.Name)}, append(newPolicy(r.Policy), newStarts(r.Starts)...)...), ", ")}
 		d.Changes = append(d.Changes, c)
 	}
 	d.moveRings(order, merged(order, wanted.RingNames()))
@@ -44,11 +43,8 @@ func compareRings(d *Difference, s State, f *File, wanted *rings.Application) {
 }
 
 func (d *Difference) updateRing(from, to rings.Ring) {
-	if reflect.DeepEqual(from.Policy, to.Policy) {
-		return
-	}
-	changes := policyChanges(from.Policy, to.Policy)
-	if len(changes) == 0 { // nil and empty checks
+	changes := append(policyChanges(from.Policy, to.Policy), startsChanges(from.Starts, to.Starts)...)
+	if len(changes) == 0 {
 		return
 	}
 	d.Changes = append(d.Changes, Change{Kind: UpdateRing, Ring: to, Words: []string{fmt.Sprintf("update ring %q: %s", to.Name, strings.Join(changes, ", "))}})
