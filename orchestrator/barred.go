@@ -12,7 +12,8 @@ import (
 // ErrBarred is wrapped by [BarredError].
 var ErrBarred = errors.New("nothing may start there now")
 
-// BarredError says which locks and closed windows keep a rollout from starting.
+// BarredError says which locks, closed windows and frozen rings keep a rollout
+// from starting.
 type BarredError struct{ Barriers rings.Barriers }
 
 // Error says who or what holds which part, since when, until when and why.
@@ -23,7 +24,7 @@ func (e *BarredError) Unwrap() error { return ErrBarred }
 
 // Pass holds a rollout that is to begin against the barriers. It is refused
 // with a *BarredError when a lock stands on anything that it would change, or
-// when its first ring is closed: a later one is waited for. With the option
+// when its first ring is closed or frozen: a later one is waited for. With the option
 // GoOver nothing is refused, and what stood is noted in Over, with the locks of
 // clusters, of which it is not known here on which ring they are. Its own locks
 // are always noted there.
@@ -39,10 +40,10 @@ func (c *Created) Pass(b rings.Barriers, now time.Time) error {
 		}
 	}
 	for i, ring := range c.Rings {
-		closed := b.On(ring.Name, "", nil).Closed
-		over.Closed = append(over.Closed, closed...)
+		on := b.On(ring.Name, "", nil)
+		over.Closed, over.Frozen = append(over.Closed, on.Closed...), append(over.Frozen, on.Frozen...)
 		if i == 0 {
-			refused.Closed = closed
+			refused.Closed, refused.Frozen = on.Closed, on.Frozen
 		}
 	}
 	if !c.Options.GoOver {
@@ -67,12 +68,51 @@ func (c *Created) meets(is func(rings.RingName, rings.ServiceName) bool) bool {
 	return false
 }
 
-// barriers are the locks and closures that the rollout was told of.
-func (s *State) barriers() rings.Barriers {
-	return rings.Barriers{Locks: s.Locks, Closed: s.Closed}
+// Tell makes the state what it is when the rollout is told of the barriers, for
+// who only shows it. The freezes of its own are none.
+func (s *State) Tell(b rings.Barriers) {
+	s.Halt, s.Locks, s.Closed, s.Frozen = b.Halt, b.Locks, b.Closed, s.others(b.Frozen)
 }
 
-// bars are the locks and closures that stand at the time and hold the service
+// others are the freezes of other rollouts.
+func (s *State) others(all []rings.Freeze) []rings.Freeze {
+	var out []rings.Freeze
+	for _, f := range all {
+		if f.Rollout != string(s.ID) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Freezes are the rings that must not begin because of the rollout: those that
+// its rings under way take from, where their policy says so.
+func (s *State) Freezes() []rings.Freeze {
+	var out []rings.Freeze
+	for _, r := range s.Rings {
+		if up := s.takesFrom(r); r.Policy.FreezeUpstream && up != "" && (r.Phase == RingRunning || r.Phase == RingSoaking) && !s.Phase.Ended() {
+			out = append(out, rings.Freeze{Ring: up, By: r.Name, Rollout: string(s.ID), Since: r.StartedAt})
+		}
+	}
+	return out
+}
+
+// takesFrom is the ring before r that has clusters, whether it is of the rollout
+// or not; "" when there is none.
+func (s *State) takesFrom(r *RingState) rings.RingName {
+	up := r.Upstream
+	for u := s.ring(up); u != nil && u.Phase == RingSkipped && u.Skip == nil; u = s.ring(up) {
+		up = u.Upstream
+	}
+	return up
+}
+
+// barriers are the locks, closures and freezes that the rollout was told of.
+func (s *State) barriers() rings.Barriers {
+	return rings.Barriers{Locks: s.Locks, Closed: s.Closed, Frozen: s.Frozen}
+}
+
+// bars are the locks, closures and freezes that stand at the time and hold the service
 // on the ring, or with an empty service the ring as a whole, and that the
 // rollout does not go over.
 func (s *State) bars(ring rings.RingName, service rings.ServiceName, clusters []rings.ClusterName, now time.Time) rings.Barriers {
@@ -120,10 +160,10 @@ func (t *turn) bar(told *rings.Barriers) {
 	was := t.s.barriers()
 	is := was
 	if told != nil {
-		is = rings.Barriers{Locks: told.Locks, Closed: told.Closed}
+		is = rings.Barriers{Locks: told.Locks, Closed: told.Closed, Frozen: t.s.others(told.Frozen)}
 	}
 	if is = is.Left(t.now); !is.Equal(was) {
-		t.emit(Barred{is.Locks, is.Closed})
+		t.emit(Barred{is.Locks, is.Closed, is.Frozen})
 	}
 }
 
@@ -131,7 +171,7 @@ func (t *turn) bar(told *rings.Barriers) {
 // something ceased to.
 func (s *State) barred(b Barred, at time.Time) {
 	was := s.barriers()
-	s.Locks, s.Closed = b.Locks, b.Closed
+	s.Locks, s.Closed, s.Frozen = b.Locks, b.Closed, b.Frozen
 	if gone := was.Without(s.barriers()); !gone.At(at.Add(-1)).Empty() {
 		s.FreedAt = at
 	}
@@ -181,6 +221,9 @@ func (s *State) waitsFor(ring rings.RingName, service rings.ServiceName, b rings
 	for _, c := range b.Closed {
 		out = append(out, Wait{Ring: ring, Service: service, Gate: "window", Words: c.Told(), Since: c.From, Until: c.Opens, Unbounded: c.Opens.IsZero(),
 			Help: fmt.Sprintf("\"rollout window list %s\" shows the windows", s.Scope.App)})
+	}
+	for _, f := range b.Frozen {
+		out = append(out, Wait{Ring: ring, Service: service, Gate: "freeze", Words: f.Words(), Since: f.Since, Unbounded: true, Help: fmt.Sprintf("\"rollout watch %s\" follows it", f.Rollout)})
 	}
 	return out
 }

@@ -53,7 +53,7 @@ func describe(e orchestrator.Event) string {
 		}
 		return fmt.Sprintf("halted by %s: %s", b.Halt.By, b.Halt.Reason)
 	case orchestrator.Barred:
-		return fmt.Sprintf("barred: %q", rings.Barriers{Locks: b.Locks, Closed: b.Closed}.Words())
+		return fmt.Sprintf("barred: %q", rings.Barriers{Locks: b.Locks, Closed: b.Closed, Frozen: b.Frozen}.Words())
 	case orchestrator.ClockJumped:
 		return "the clock jumped"
 	case orchestrator.RingVerified:

@@ -59,11 +59,12 @@ type (
 	Halted struct {
 		Halt *rings.Halt `json:"halt,omitempty"`
 	}
-	// Barred: these locks stand, and these closures stand or come next; what was
-	// told before is over.
+	// Barred: these locks and freezes stand, and these closures stand or come
+	// next; what was told before is over.
 	Barred struct {
 		Locks  []rings.Lock    `json:"locks,omitempty"`
 		Closed []rings.Closure `json:"closed,omitempty"`
+		Frozen []rings.Freeze  `json:"frozen,omitempty"`
 	}
 	// ClockJumped: the wall clock moved by itself; what was timed with it is
 	// timed again.

@@ -74,7 +74,7 @@ func recorded(s *State, turn []Event) (Input, string) {
 	in, driver := Input{Now: turn[0].At}, ""
 	told := func() *rings.Barriers {
 		if in.Barriers == nil {
-			in.Barriers = &rings.Barriers{Halt: s.Halt, Locks: s.Locks, Closed: s.Closed}
+			in.Barriers = &rings.Barriers{Halt: s.Halt, Locks: s.Locks, Closed: s.Closed, Frozen: s.Frozen}
 		}
 		return in.Barriers
 	}
@@ -94,7 +94,7 @@ func recorded(s *State, turn []Event) (Input, string) {
 				told().Halt = b.Halt
 			}
 		case Barred:
-			told().Locks, told().Closed = b.Locks, b.Closed
+			told().Locks, told().Closed, told().Frozen = b.Locks, b.Closed, b.Frozen
 		case Answered:
 			in.Outcomes = append(in.Outcomes, b.Outcome)
 		case Observed:

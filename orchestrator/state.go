@@ -109,11 +109,12 @@ type State struct {
 	Cancel  *Word       `json:"cancel,omitempty"` // set before Phase is Cancelled while a push is under way
 	Pause   *Word       `json:"pause,omitempty"`  // while nothing new may start
 	Halt    *rings.Halt `json:"halt,omitempty"`   // the line is stopped
-	// Locks are those that stand, and Closed when its rings are closed or will
-	// be next. Over are those of them that a person goes over. FreedAt is when a
+	// Locks are those that stand, Frozen the rings that others' rollouts freeze,
+	// and Closed when its rings are closed or will be next. Over are those of them that a person goes over. FreedAt is when a
 	// lock or closure last ended.
 	Locks    []rings.Lock    `json:"locks,omitempty"`
 	Closed   []rings.Closure `json:"closed,omitempty"`
+	Frozen   []rings.Freeze  `json:"frozen,omitempty"`
 	Over     *rings.Barriers `json:"over,omitempty"`
 	FreedAt  time.Time       `json:"freedAt,omitzero"`
 	Rollback *Rollback       `json:"rollback,omitempty"`

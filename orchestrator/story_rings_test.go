@@ -118,10 +118,16 @@ func (y *story) check(p *rings.Policy, parts []string) error {
 	return err
 }
 
-// bar sets locks and windows; what was set before stays until it is over.
+// bar sets locks, windows and freezes; what was set before stays until it is over.
 func (y *story) bar(verb string, args []string) {
 	if verb == "unlock" {
 		y.barriers.Locks = nil
+	}
+	if verb == "thaw" {
+		y.barriers.Frozen = nil
+	}
+	if verb == "freeze" {
+		y.barriers.Frozen = append(y.barriers.Frozen, rings.Freeze{Ring: rings.RingName(args[0]), By: rings.RingName(args[1]), Rollout: args[2], Since: y.w.now})
 	}
 	if verb == "lock" {
 		l := rings.Lock{App: "shop", Ring: rings.RingName(word(args[0])), Service: rings.ServiceName(word(args[1])), Cluster: rings.ClusterName(word(args[2])),
@@ -166,6 +172,8 @@ func (y *story) duration(text string) time.Duration {
 //	lock ring-1|-  db|-  c1|-  [30m]   a part of the application; - for all
 //	unlock                          all locks
 //	close ring-1 10m 30m            a window closes the ring in 10m, for 30m
+//	freeze ring-1 ring-2 shop-9     ring-2 freezes ring-1, where shop-9 is judged
+//	thaw                            nothing is frozen
 //	jump                            the wall clock jumps
 func (y *story) person(verb string, args []string) {
 	c := orchestrator.Command{Seq: 1, Kind: orchestrator.CommandKind(verb), By: "bob", Reason: strings.Join(args, " "), At: y.w.now}
@@ -176,7 +184,7 @@ func (y *story) person(verb string, args []string) {
 	case "unhalt":
 		y.p.barriers = &rings.Barriers{}
 		return
-	case "lock", "unlock", "close":
+	case "lock", "unlock", "close", "freeze", "thaw":
 		y.bar(verb, args)
 		return
 	case "halt":

@@ -287,7 +287,7 @@ func (y *story) play(verb string, args []string) (bool, error) {
 		y.p.turn()
 	case "slow":
 		return true, y.slow(orchestrator.ActionKind(args[0]), args[1])
-	case "pause", "resume", "approve", "skip", "halt", "unhalt", "lock", "unlock", "close", "jump":
+	case "pause", "resume", "approve", "skip", "halt", "unhalt", "lock", "unlock", "close", "freeze", "thaw", "jump":
 		y.person(verb, args)
 		y.p.turn()
 	case "cancel":

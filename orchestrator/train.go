@@ -71,6 +71,18 @@ func (e *NothingError) Error() string {
 	return fmt.Sprintf("ring %q: %v from ring %q", e.Ring, ErrNothing, e.Taken.Ring)
 }
 
+// Words say it in one line, with what was left and why; what the ring has
+// already is not named.
+func (e *NothingError) Words() string {
+	words := e.Error()
+	for _, l := range e.Left {
+		if l.Cause != LeftCurrent {
+			words += fmt.Sprintf("; %s: %s", l.Service, l.Words)
+		}
+	}
+	return words
+}
+
 // Unwrap returns ErrNothing.
 func (e *NothingError) Unwrap() error { return ErrNothing }
 

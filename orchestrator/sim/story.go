@@ -87,7 +87,7 @@ func describeInput(b orchestrator.Body) (string, bool) {
 		}
 		return fmt.Sprintf("the line is halted by %s: %s", b.Halt.By, b.Halt.Reason), true
 	case orchestrator.Barred:
-		return fmt.Sprintf("locks and closed windows: %q", rings.Barriers{Locks: b.Locks, Closed: b.Closed}.Words()), true
+		return fmt.Sprintf("locks and closed windows: %q", rings.Barriers{Locks: b.Locks, Closed: b.Closed, Frozen: b.Frozen}.Words()), true
 	case orchestrator.ClockJumped:
 		return "the clock jumped", true
 	case orchestrator.Driven:
