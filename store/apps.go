@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -14,7 +16,7 @@ import (
 // [rings.CycleError] when it is not valid, and wraps [rings.ErrExists] when the
 // name is taken.
 func (db *DB) CreateApp(ctx context.Context, app *rings.Application) error {
-	if err := app.Validate(); err != nil {
+	if err := cmp.Or(app.Validate(), app.CheckZones(time.LoadLocation)); err != nil {
 		return err
 	}
 	return db.update(ctx, func(tx *bolt.Tx) error {
@@ -64,7 +66,7 @@ func (db *DB) UpdateApp(ctx context.Context, name rings.AppName, change func(*ri
 			return err
 		}
 		app.Name = name
-		if err := app.Validate(); err != nil {
+		if err := cmp.Or(app.Validate(), app.CheckZones(time.LoadLocation)); err != nil {
 			return err
 		}
 		return putApp(tx, app)

@@ -35,6 +35,13 @@ func barriers(tx *bolt.Tx, app rings.AppName, now time.Time) (rings.Barriers, er
 		return b, err
 	}
 	b = b.At(now)
+	live, err := liveOf(tx, app)
+	if err != nil {
+		return b, err
+	}
+	for _, row := range live {
+		b.Frozen = append(b.Frozen, row.Freezes...)
+	}
 	windows, err := windowsOf(tx, app)
 	if err != nil || len(windows) == 0 {
 		return b, err

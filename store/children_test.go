@@ -32,6 +32,7 @@ var children = map[string]func(path string) error{
 	"full-disk":  fillDisk,
 	"read-only":  useReadOnly,
 	"first-open": openFirst,
+	"keeper":     keepForEver,
 }
 
 // child prepares the test binary as a process on the store.

@@ -45,20 +45,22 @@ func (e unknownRollout) Unwrap() []error {
 
 // Summary is a rollout in a list, without its steps.
 type Summary struct {
-	ID         orchestrator.ID                     `json:"id"`
-	Kind       orchestrator.Kind                   `json:"kind,omitempty"`
-	Of         orchestrator.ID                     `json:"of,omitempty"` // the rollout that it retries or takes back
-	Release    int                                 `json:"release,omitempty"`
-	App        rings.AppName                       `json:"app"`
-	Rings      []rings.RingName                    `json:"rings"`
-	Phase      orchestrator.Phase                  `json:"phase"`
-	Reason     string                              `json:"reason,omitempty"` // why it failed, was cancelled or is paused
-	Versions   map[rings.ServiceName]rings.Version `json:"versions"`         // the plan
-	StartedBy  string                              `json:"startedBy"`
-	Why        string                              `json:"why,omitempty"` // the reason that they gave
-	Link       string                              `json:"link,omitempty"`
-	StartedAt  time.Time                           `json:"startedAt"`
-	FinishedAt time.Time                           `json:"finishedAt,omitzero"`
+	ID        orchestrator.ID                     `json:"id"`
+	Kind      orchestrator.Kind                   `json:"kind,omitempty"`
+	Of        orchestrator.ID                     `json:"of,omitempty"` // the rollout that it retries or takes back
+	Release   int                                 `json:"release,omitempty"`
+	App       rings.AppName                       `json:"app"`
+	Rings     []rings.RingName                    `json:"rings"`
+	Phase     orchestrator.Phase                  `json:"phase"`
+	Reason    string                              `json:"reason,omitempty"` // why it failed, was cancelled or is paused
+	Versions  map[rings.ServiceName]rings.Version `json:"versions"`         // the plan
+	StartedBy string                              `json:"startedBy"`
+	Why       string                              `json:"why,omitempty"` // the reason that they gave
+	Link      string                              `json:"link,omitempty"`
+	// Freezes are the rings that must not begin because of it.
+	Freezes    []rings.Freeze `json:"freezes,omitempty"`
+	StartedAt  time.Time      `json:"startedAt"`
+	FinishedAt time.Time      `json:"finishedAt,omitzero"`
 	// Lease is who drives it, or drove it last; nil when it has ended or when
 	// nobody ever did. It is not part of what is stored.
 	Lease *orchestrator.Lease `json:"-"`
@@ -79,10 +81,18 @@ type Page struct {
 // event; its error is returned and nothing is written. It runs with the file
 // locked: it must be quick, must not use the store, and is called once. It is a
 // [HaltedError] while a halt of the application or of all stands, an
-// [orchestrator.BarredError] while a lock or a closed window is in the way, and a
+// [orchestrator.BarredError] while a lock, a closed window or a freeze is in the way, and a
 // [RingBusyError] when a live rollout of the application has one of the rings.
 // The locks of the event are set with it, as by [DB.Lock].
 func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
+	first func(orchestrator.ID, *rings.Application) (orchestrator.Created, error),
+	actor string, now time.Time) (orchestrator.ID, error) {
+	return db.createRollout(ctx, app, func(orchestrator.ID, *rings.Application) error { return nil }, first, actor, now)
+}
+
+// createRollout is CreateRollout that first has note change the application,
+// which is written, too. Its error is returned and nothing is written.
+func (db *DB) createRollout(ctx context.Context, app rings.AppName, note func(orchestrator.ID, *rings.Application) error,
 	first func(orchestrator.ID, *rings.Application) (orchestrator.Created, error),
 	actor string, now time.Time) (orchestrator.ID, error) {
 	var id orchestrator.ID
@@ -95,21 +105,18 @@ func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 			return err
 		}
 		id = makeID(app, lastNumber(tx, app)+1)
+		if err := note(id, a); err != nil {
+			return err
+		}
 		created, err := first(id, a)
 		if err != nil {
 			return err
 		}
-		if err := checkRings(tx, app, created.RingNames()); err != nil {
+		a.Began(created.Release, created.RingNames())
+		if err := admit(tx, app, &created, now); err != nil {
 			return err
 		}
-		b, err := barriers(tx, app, now)
-		if err != nil {
-			return err
-		}
-		if err := created.Pass(b, now); err != nil {
-			return err
-		}
-		if err := putLocks(tx, created.Locks); err != nil {
+		if err := putApp(tx, a); err != nil && err != errUnchanged {
 			return err
 		}
 		return insertRollout(tx, orchestrator.Event{Rollout: id, Seq: 1, At: now, Actor: actor, Body: created})
@@ -118,6 +125,22 @@ func (db *DB) CreateRollout(ctx context.Context, app rings.AppName,
 		return "", err
 	}
 	return id, nil
+}
+
+// admit refuses a rollout while another one, a lock, a closed window or a freeze
+// is in its way, and sets the locks that come with it.
+func admit(tx *bolt.Tx, app rings.AppName, created *orchestrator.Created, now time.Time) error {
+	if err := checkRings(tx, app, created.RingNames()); err != nil {
+		return err
+	}
+	b, err := barriers(tx, app, now)
+	if err != nil {
+		return err
+	}
+	if err := created.Pass(b, now); err != nil {
+		return err
+	}
+	return putLocks(tx, created.Locks)
 }
 
 // lastNumber returns the largest number that a rollout of the application has.
@@ -202,7 +225,7 @@ func summarize(s *orchestrator.State) Summary {
 // advance takes over what changes while the rollout runs. What was the reason
 // is none any more after a person resumed it.
 func (row *Summary) advance(s *orchestrator.State) {
-	row.Phase, row.Reason, row.FinishedAt = s.Phase, "", s.FinishedAt
+	row.Phase, row.Reason, row.FinishedAt, row.Freezes = s.Phase, "", s.FinishedAt, s.Freezes()
 	if !row.FinishedAt.IsZero() {
 		row.FinishedAt = row.FinishedAt.UTC()
 	}
