@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -163,6 +164,9 @@ func (ap *applier) lookIntoStore(ctx context.Context) (err error) {
 // reads the clusters' labels.
 func (ap *applier) lookIntoFleet(ctx context.Context) (err error) {
 	if ap.wanted, err = ap.file.Application(); err != nil {
+		return err
+	}
+	if err := ap.wanted.CheckZones(time.LoadLocation); err != nil {
 		return err
 	}
 	stored := ap.state.App

@@ -63,9 +63,9 @@ func (ap *applier) carry(ctx context.Context, c appfile.Change) error {
 	case appfile.CreateApp:
 		return ap.createApp(ctx)
 	case appfile.CreateRing:
-		return ap.update(ctx, func(a *rings.Application) error { return addRing(a, c.Ring, c.After) })
+		return ap.updateRing(ctx, c.Ring.Name, func(a *rings.Application) error { return addRing(a, c.Ring, c.After) })
 	case appfile.UpdateRing:
-		return ap.update(ctx, func(a *rings.Application) error { return setPolicy(a, c.Ring) })
+		return ap.updateRing(ctx, c.Ring.Name, func(a *rings.Application) error { return setPolicy(a, c.Ring) })
 	case appfile.MoveRing:
 		return ap.update(ctx, func(a *rings.Application) error { return moveRing(a, c.Ring.Name, c.After) })
 	case appfile.AddCluster, appfile.SetRing, appfile.RecordCluster:
@@ -88,6 +88,14 @@ func (ap *applier) update(ctx context.Context, change func(*rings.Application) e
 	return ap.db.UpdateApp(ctx, ap.file.Name, change)
 }
 
+func (ap *applier) updateRing(ctx context.Context, name rings.RingName, change func(*rings.Application) error) error {
+	newest, err := newestRelease(ctx, ap.db, ap.file.Name)
+	if err != nil {
+		return err
+	}
+	return ap.update(ctx, startingFrom(name, ap.now(), newest, change))
+}
+
 func (ap *applier) createApp(ctx context.Context) error {
 	a := *ap.wanted
 	a.Rings, a.Services = nil, nil
@@ -97,7 +105,7 @@ func (ap *applier) createApp(ctx context.Context) error {
 func setPolicy(a *rings.Application, ring rings.Ring) error {
 	r, err := a.Ring(ring.Name)
 	if err == nil {
-		r.Policy = ring.Policy
+		r.Policy, r.Starts = ring.Policy, ring.Starts
 	}
 	return err
 }

@@ -184,13 +184,32 @@ func (v aheadView) words() string {
 type overView struct {
 	Locks  []lockView    `json:"locks"`
 	Closed []closureView `json:"closed"`
+	Frozen []freezeView  `json:"frozen"`
+}
+
+// freezeView is a ring that a later one freezes.
+type freezeView struct {
+	App     rings.AppName   `json:"app"`
+	Ring    rings.RingName  `json:"ring"`
+	By      rings.RingName  `json:"by"` // the later ring
+	Rollout orchestrator.ID `json:"rollout"`
+	Since   *time.Time      `json:"since"`
+	Words   string          `json:"words"`
+}
+
+func viewFreezes(app rings.AppName, all []rings.Freeze) []freezeView {
+	out := []freezeView{}
+	for _, f := range all {
+		out = append(out, freezeView{App: app, Ring: f.Ring, By: f.By, Rollout: orchestrator.ID(f.Rollout), Since: instant(f.Since), Words: f.Words()})
+	}
+	return out
 }
 
 func viewOver(s *orchestrator.State) *overView {
 	if s.Over == nil {
 		return nil
 	}
-	return &overView{viewLocks(s.Over.Locks), viewClosures(s.Scope.App, s.Over.Closed)}
+	return &overView{viewLocks(s.Over.Locks), viewClosures(s.Scope.App, s.Over.Closed), viewFreezes(s.Scope.App, s.Over.Frozen)}
 }
 
 // linesOf prints a line for each.

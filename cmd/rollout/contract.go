@@ -48,9 +48,11 @@ type ringView struct {
 	MaxOffline      string              `json:"maxOffline"`
 	OnFailure       string              `json:"onFailure"` // stop, pause, rollback-ring, rollback
 	OnJoin          string              `json:"onJoin"`    // include, later
+	FreezeUpstream  bool                `json:"freezeUpstream"`
 	Checks          []ringCheckView     `json:"checks"`
 	Groups          []rings.RingName    `json:"groups"` // that it is in
 	Clusters        []rings.ClusterName `json:"clusters"`
+	Starts          startsView          `json:"starts"` // by itself
 	policy          rings.Policy
 }
 
@@ -75,10 +77,11 @@ func viewCheck(c rings.Check) ringCheckView {
 		Interval: orchestrator.Duration(c.Every()), Timeout: orchestrator.Duration(c.Within()), Samples: max(c.Samples, 1), Failures: c.FailureLimit}
 }
 
-func viewRing(a *rings.Application, i int, clusters []rings.Cluster) ringView {
+func viewRing(a *rings.Application, i int, clusters []rings.Cluster, now time.Time) ringView {
 	r := a.Rings[i]
 	v := viewPolicy(r.Policy)
 	v.App, v.Name, v.Clusters, v.Groups = a.Name, r.Name, []rings.ClusterName{}, append([]rings.RingName{}, a.GroupsOf(r.Name)...)
+	v.Starts = viewStarts(r, now)
 	if i > 0 {
 		v.After = a.Rings[i-1].Name
 	}
@@ -95,7 +98,7 @@ func viewPolicy(p rings.Policy) ringView {
 		MergeDeadline: deadline(p.Merge, rings.DefaultMerge),
 		ApproveBefore: p.ApproveBefore, ApproveAfter: p.ApproveAfter, Soak: orchestrator.Duration(p.Soak), MaxFailed: p.MaxFailed.String(),
 		OnOffline: word(p.OnOffline, wordFail), MaxOffline: p.MaxOffline.String(), OnFailure: word(p.OnFailure, wordStop), OnJoin: word(p.OnJoin, wordInclude),
-		Checks: []ringCheckView{}, policy: p}
+		FreezeUpstream: p.FreezeUpstream, Checks: []ringCheckView{}, policy: p}
 	if p.ApprovalExpires > 0 {
 		v.ApprovalExpires = orchestrator.Duration(p.ApprovalExpires)
 	}

@@ -165,31 +165,12 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 	if err != nil {
 		return err
 	}
-	if !sh.dryRun {
-		if err := p.notice(ctx, db, m, a); err != nil {
-			return err
-		}
-	}
-	empty, err := emptyRings(ctx, m, a)
-	if err != nil {
-		return err
-	}
-	created, err := sh.first(a, empty)
-	if err != nil {
-		return err
-	}
-	if err := p.unclaimed(ctx, db, m, created); err != nil {
-		return err
-	}
-	v, err := p.preview(ctx, m, a, created)
+	v, empty, err := p.prepare(ctx, db, m, a, sh)
 	if err != nil {
 		return err
 	}
 	if sh.dryRun {
 		return p.printPreview(v)
-	}
-	if err := p.clustersLocked(ctx, db, m, a, created); err != nil {
-		return err
 	}
 	if p.flags.output == "text" {
 		for _, l := range previewLines(v) {
@@ -197,6 +178,30 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 		}
 	}
 	return p.start(ctx, db, m, sh, empty)
+}
+
+// prepare says what the shipment would do, and refuses what cannot end well.
+// empty are the rings without clusters.
+func (p *program) prepare(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, sh shipment) (v previewView, empty []rings.RingName, err error) {
+	if !sh.dryRun {
+		if err := p.notice(ctx, db, m, a); err != nil {
+			return v, nil, err
+		}
+	}
+	if empty, err = emptyRings(ctx, m, a); err != nil {
+		return v, nil, err
+	}
+	created, err := sh.first(a, empty)
+	if err != nil {
+		return v, nil, err
+	}
+	if err := p.unclaimed(ctx, db, m, created); err != nil {
+		return v, nil, err
+	}
+	if v, err = p.preview(ctx, m, a, created); err != nil || sh.dryRun {
+		return v, empty, err
+	}
+	return v, empty, p.clustersLocked(ctx, db, m, a, created)
 }
 
 // shippable returns the application, if by all that the store knows the

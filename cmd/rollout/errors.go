@@ -176,10 +176,14 @@ func classify(err error) verdict {
 	return classifyWrapped(err)
 }
 
-// classifyBarred says what would help against locks, and against windows.
+// classifyBarred says what would help against locks, windows, and a ring that
+// freezes the one before it.
 func classifyBarred(b rings.Barriers) verdict {
 	if len(b.Locks) > 0 {
 		return verdict{exitConflict, "locked", fmt.Sprintf("\"%s\" releases it, and --override --reason WORDS goes over it", b.Locks[0].Release())}
+	}
+	if len(b.Closed) == 0 && len(b.Frozen) > 0 {
+		return verdict{exitConflict, "frozen", fmt.Sprintf("\"rollout watch %s\" follows it, and --override --reason WORDS goes over that", b.Frozen[0].Rollout)}
 	}
 	return verdict{exitConflict, "closed", "start it again when it is open, or go over that with --override --reason WORDS"}
 }

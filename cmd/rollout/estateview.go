@@ -87,9 +87,11 @@ type noteView struct {
 	Cluster rings.ClusterName `json:"cluster"`
 	From    rings.RingName    `json:"from"`
 	To      rings.RingName    `json:"to"`
+	Moment  *time.Time        `json:"moment"`  // of a schedule; null for none
+	Release int               `json:"release"` // 0 for none
 }
 
 func viewNote(n rings.Note) noteView {
 	return noteView{App: n.App, Number: n.Number, At: instant(n.At), Kind: n.Kind, By: n.By, Reason: n.Reason, Link: n.Link, Service: n.Service,
-		Ring: n.Ring, Version: n.Version, Commit: n.Commit, Cluster: n.Cluster, From: n.From, To: n.To}
+		Ring: n.Ring, Version: n.Version, Commit: n.Commit, Cluster: n.Cluster, From: n.From, To: n.To, Moment: instant(n.Moment), Release: n.Release}
 }

@@ -36,7 +36,7 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 		}
 		return "halted: " + haltWords(*b.Halt)
 	case orchestrator.Barred:
-		return barredWords(rings.Barriers{Locks: b.Locks, Closed: b.Closed}.At(e.At))
+		return barredWords(rings.Barriers{Locks: b.Locks, Closed: b.Closed, Frozen: b.Frozen}.At(e.At))
 	case orchestrator.ClockJumped:
 		return "the clock jumped: what was timed with it is timed again"
 	case orchestrator.Held:
@@ -56,7 +56,7 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 // barredWords say what lets nothing new start from now on.
 func barredWords(b rings.Barriers) string {
 	if b.Empty() {
-		return "no lock stands, and no window is closed"
+		return "no lock stands, no window is closed, and nothing is frozen"
 	}
 	return strings.Join(b.Words(), "; ")
 }

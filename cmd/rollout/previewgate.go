@@ -45,8 +45,8 @@ func (l *prospect) gates(ring orchestrator.NewRing) []gateView {
 	return out
 }
 
-// barrierGates are the locks on the ring and its services, and the windows that
-// close it now, or will next.
+// barrierGates are the locks on the ring and its services, the later ring that
+// freezes it, and the windows that close it now, or will next.
 func (l *prospect) barrierGates(ring rings.RingName) []gateView {
 	var out []gateView
 	held := l.barriers
@@ -55,6 +55,9 @@ func (l *prospect) barrierGates(ring rings.RingName) []gateView {
 	})
 	for _, lock := range held.Locks {
 		out = append(out, l.goneOver(gateView{"lock", whenBefore, lock.Words(), true, false}))
+	}
+	for _, f := range held.On(ring, "", nil).Frozen {
+		out = append(out, l.goneOver(gateView{"freeze", whenBefore, f.Words(), true, false}))
 	}
 	for _, c := range held.On(ring, "", nil).Closed {
 		if c.Stands(l.now) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,7 +46,7 @@ func ringOptionsOf(c *cli.Context) ringOptions {
 func (p *program) ringCreateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "create", Usage: "Add a ring to an application", ArgsUsage: "APP RING", Flags: ringFlags(),
-		Description: "A deadline of 0 is the default.\n\n" + checkUsage + "\n\n" +
+		Description: "A deadline of 0 is the default.\n\n" + checkUsage + "\n\n" + startsUsage + "\n\n" +
 			examples("rollout ring create shop ring-1", "rollout ring create shop canary --after ring-1 --soak 1h --on-failure rollback",
 				"rollout ring create shop ring-2 --approve-before --check 'smoke=command ./smoke.sh; interval=30s'"),
 		Action: func(c *cli.Context) error { return p.runRingCreate(c.Context, ringOptionsOf(c)) },
@@ -89,10 +90,14 @@ func insertRing(a *rings.Application, ring rings.Ring, after rings.RingName) err
 // changeRing changes the application and prints the ring as it is then.
 func (p *program) changeRing(ctx context.Context, o ringOptions, done string, change func(*rings.Application) error) error {
 	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		if err := db.UpdateApp(ctx, o.app, change); err != nil {
+		newest, err := newestRelease(ctx, db, o.app)
+		if err != nil {
 			return err
 		}
-		v, err := loadRing(ctx, db, o.app, o.ring)
+		if err := db.UpdateApp(ctx, o.app, startingFrom(o.ring, p.now(), newest, change)); err != nil {
+			return err
+		}
+		v, err := p.loadRing(ctx, db, o.app, o.ring)
 		if err != nil {
 			return err
 		}
@@ -100,17 +105,39 @@ func (p *program) changeRing(ctx context.Context, o ringOptions, done string, ch
 	})
 }
 
+// startingFrom is the change of a ring after which what starts there by itself
+// counts from now on.
+func startingFrom(name rings.RingName, now time.Time, newest int, change func(*rings.Application) error) func(*rings.Application) error {
+	return func(a *rings.Application) error {
+		var was rings.Ring
+		if r, err := a.Ring(name); err == nil {
+			was = *r
+		}
+		if err := change(a); err != nil {
+			return err
+		}
+		r, err := a.Ring(name)
+		if err == nil {
+			r.StartsFrom(was, now, newest)
+		}
+		return err
+	}
+}
+
 func ringWords(v ringView) string {
 	place := "goes first"
 	if v.After != "" {
 		place = fmt.Sprintf("after %q", v.After)
 	}
-	words := append([]string{place, "deadline " + v.Deadline, "uptake deadline " + v.UptakeDeadline}, policyWords(v.policy)...)
+	words := append([]string{place, "deadline " + v.Deadline, "uptake deadline " + v.UptakeDeadline}, v.policyWords()...)
 	return strings.Join(words, ", ")
 }
 
-func loadRing(ctx context.Context, db *store.DB, app rings.AppName, name rings.RingName) (ringView, error) {
-	views, err := loadRings(ctx, db, app)
+// policyWords are what differs from the default, deadlines apart.
+func (v ringView) policyWords() []string { return append(policyWords(v.policy), v.Starts.words()...) }
+
+func (p *program) loadRing(ctx context.Context, db *store.DB, app rings.AppName, name rings.RingName) (ringView, error) {
+	views, err := p.loadRings(ctx, db, app)
 	if err != nil {
 		return ringView{}, err
 	}
@@ -125,7 +152,7 @@ func loadRing(ctx context.Context, db *store.DB, app rings.AppName, name rings.R
 	return views[i], nil
 }
 
-func loadRings(ctx context.Context, db *store.DB, app rings.AppName) ([]ringView, error) {
+func (p *program) loadRings(ctx context.Context, db *store.DB, app rings.AppName) ([]ringView, error) {
 	a, err := db.App(ctx, app)
 	if err != nil {
 		return nil, err
@@ -136,7 +163,7 @@ func loadRings(ctx context.Context, db *store.DB, app rings.AppName) ([]ringView
 	}
 	views := []ringView{}
 	for i := range a.Rings {
-		views = append(views, viewRing(a, i, clusters))
+		views = append(views, viewRing(a, i, clusters, p.now()))
 	}
 	return views, nil
 }
@@ -150,13 +177,13 @@ func (p *program) ringListCommand() *cli.Command {
 
 func (p *program) runRingList(ctx context.Context, app rings.AppName) error {
 	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		views, err := loadRings(ctx, db, app)
+		views, err := p.loadRings(ctx, db, app)
 		if err != nil {
 			return err
 		}
 		return printList(p, listOf(views), fmt.Sprintf("application %q has no ring; \"rollout ring create %s RING\" adds one", app, app),
 			[]string{"RING", "AFTER", "DEADLINE", "UPTAKE", "CLUSTERS", "POLICY"}, func(v ringView) []string {
-				return []string{string(v.Name), string(v.After), v.Deadline, v.UptakeDeadline, fmt.Sprint(len(v.Clusters)), strings.Join(policyWords(v.policy), ", ")}
+				return []string{string(v.Name), string(v.After), v.Deadline, v.UptakeDeadline, fmt.Sprint(len(v.Clusters)), strings.Join(v.policyWords(), ", ")}
 			})
 	})
 }
@@ -170,7 +197,7 @@ func (p *program) ringShowCommand() *cli.Command {
 
 func (p *program) runRingShow(ctx context.Context, o ringOptions) error {
 	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		v, err := loadRing(ctx, db, o.app, o.ring)
+		v, err := p.loadRing(ctx, db, o.app, o.ring)
 		if err != nil {
 			return err
 		}
@@ -184,10 +211,11 @@ func (p *program) runRingShow(ctx context.Context, o ringOptions) error {
 func ringPairs(v ringView) []string {
 	out := []string{"name", string(v.Name), "application", string(v.App), "after", string(v.After),
 		"deadline", v.Deadline, "uptake deadline", v.UptakeDeadline, "merge deadline", v.MergeDeadline, "approval", approvalWords(v.policy), "soak", soakWords(v.policy),
-		"max failed", v.MaxFailed, "on offline", offlineWords(v.policy), "on failure", v.OnFailure, "on join", v.OnJoin}
+		"max failed", v.MaxFailed, "on offline", offlineWords(v.policy), "on failure", v.OnFailure, "on join", v.OnJoin, "freeze upstream", yesNo(v.FreezeUpstream)}
 	for _, c := range v.policy.Checks {
 		out = append(out, "check "+c.Name, checkSpec(c))
 	}
+	out = append(out, v.Starts.pairs()...)
 	return append(out, "groups", join(v.Groups), "clusters", join(v.Clusters))
 }
 
@@ -195,8 +223,9 @@ func (p *program) ringUpdateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "update", Usage: "Change a ring's place or policy", ArgsUsage: "APP RING", Flags: ringFlags(),
 		Description: "What is not named stays. A deadline of 0 is the default. Live rollouts keep what they began with.\n\n" +
-			checkUsage + "\n\n" +
-			examples("rollout ring update shop ring-2 --deadline 30m --approve-before=false", "rollout ring update shop ring-2 --max-failed 10% --on-failure pause",
+			checkUsage + "\n\n" + startsUsage + "\n\n" +
+			examples("rollout ring update shop ring-2 --train \"0 6 * * 1-5\" --time-zone Europe/Berlin", "rollout ring update shop ring-1 --on-release start",
+				"rollout ring update shop ring-2 --deadline 30m --approve-before=false", "rollout ring update shop ring-2 --max-failed 10% --on-failure pause",
 				"rollout ring update shop ring-2 --check 'errors=prometheus http://prom:9090 sum(rate(errors[5m])) <= 0.01; samples=5'"),
 		Action: func(c *cli.Context) error { return p.runRingUpdate(c.Context, ringOptionsOf(c)) },
 	}
@@ -252,7 +281,7 @@ func (p *program) runRingDelete(ctx context.Context, o ringOptions, reason strin
 	if err != nil {
 		return err
 	}
-	v, err := loadRing(ctx, db, o.app, o.ring)
+	v, err := p.loadRing(ctx, db, o.app, o.ring)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ func (r *repeated) String() string { return "" }
 
 func checkPolicy() policyFlag {
 	return policyFlag{&cli.GenericFlag{Name: "check", Usage: "`NAME=SPEC` of something that must answer well before the ring is done; several allowed", Value: &repeated{}},
-		func(c *cli.Context, p *rings.Policy) error {
+		func(c *cli.Context, r *rings.Ring) error {
+			p := &r.Policy
 			for _, text := range *c.Generic("check").(*repeated) {
 				check, err := parseCheck(text)
 				if err != nil {
@@ -57,7 +58,8 @@ func checkPolicy() policyFlag {
 
 func removeCheckPolicy() policyFlag {
 	return policyFlag{&cli.StringSliceFlag{Name: "remove-check", Usage: "`NAME` of a check that is not wanted any more; several allowed"},
-		func(c *cli.Context, p *rings.Policy) error {
+		func(c *cli.Context, r *rings.Ring) error {
+			p := &r.Policy
 			for _, name := range c.StringSlice("remove-check") {
 				i := checkIndex(*p, name)
 				if i < 0 {

@@ -23,11 +23,11 @@ const (
 // policyFlag is a flag of a ring's policy, and how its value is set.
 type policyFlag struct {
 	flag cli.Flag
-	set  func(*cli.Context, *rings.Policy) error
+	set  func(*cli.Context, *rings.Ring) error
 }
 
 func policyFlags() []policyFlag {
-	return []policyFlag{
+	return append([]policyFlag{
 		durationPolicy("deadline", "`TIME` that each cluster has to become ready, once Fleet has taken a commit up", "15m", func(p *rings.Policy) *time.Duration { return &p.Converge }),
 		durationPolicy("uptake-deadline", "`TIME` that Fleet has to take a commit up", "5m, or three polling intervals", func(p *rings.Policy) *time.Duration { return &p.Uptake }),
 		durationPolicy("merge-deadline", "`TIME` that a person has to merge what a service with \"--publish branch\" proposes", "24h", func(p *rings.Policy) *time.Duration { return &p.Merge }),
@@ -40,27 +40,28 @@ func policyFlags() []policyFlag {
 		amountPolicy("max-offline", "`N` or N% of the clusters that \"--on-offline skip\" leaves out at most", func(p *rings.Policy) *rings.Amount { return &p.MaxOffline }),
 		choicePolicy("on-failure", "`WHAT` follows when the ring fails: stop, pause, rollback-ring or rollback", wordStop, func(p *rings.Policy) *rings.OnFailure { return &p.OnFailure }),
 		choicePolicy("on-join", "`WHAT` becomes of a cluster that enters the ring in the middle: include or later", wordInclude, func(p *rings.Policy) *rings.OnJoin { return &p.OnJoin }),
+		switchPolicy("freeze-upstream", "While a rollout is under way on the ring, nothing begins on the ring that it takes from", func(p *rings.Policy) *bool { return &p.FreezeUpstream }),
 		removeCheckPolicy(), checkPolicy(),
-	}
+	}, startFlags()...)
 }
 
 func durationPolicy(name, usage, otherwise string, field func(*rings.Policy) *time.Duration) policyFlag {
-	return policyFlag{&cli.DurationFlag{Name: name, Usage: usage, DefaultText: otherwise}, func(c *cli.Context, p *rings.Policy) error {
-		*field(p) = c.Duration(name)
+	return policyFlag{&cli.DurationFlag{Name: name, Usage: usage, DefaultText: otherwise}, func(c *cli.Context, r *rings.Ring) error {
+		*field(&r.Policy) = c.Duration(name)
 		return nil
 	}}
 }
 
 func switchPolicy(name, usage string, field func(*rings.Policy) *bool) policyFlag {
-	return policyFlag{&cli.BoolFlag{Name: name, Usage: usage + fmt.Sprintf("; --%s=false takes it away", name), DisableDefaultText: true}, func(c *cli.Context, p *rings.Policy) error {
-		*field(p) = c.Bool(name)
+	return policyFlag{&cli.BoolFlag{Name: name, Usage: usage + fmt.Sprintf("; --%s=false takes it away", name), DisableDefaultText: true}, func(c *cli.Context, r *rings.Ring) error {
+		*field(&r.Policy) = c.Bool(name)
 		return nil
 	}}
 }
 
 func amountPolicy(name, usage string, field func(*rings.Policy) *rings.Amount) policyFlag {
-	return policyFlag{&cli.StringFlag{Name: name, Usage: usage, DefaultText: "0"}, func(c *cli.Context, p *rings.Policy) (err error) {
-		if *field(p), err = rings.ParseAmount(c.String(name)); err != nil {
+	return policyFlag{&cli.StringFlag{Name: name, Usage: usage, DefaultText: "0"}, func(c *cli.Context, r *rings.Ring) (err error) {
+		if *field(&r.Policy), err = rings.ParseAmount(c.String(name)); err != nil {
 			return &usageError{what: fmt.Sprintf("flag --%s: %v", name, err)}
 		}
 		return nil
@@ -69,9 +70,9 @@ func amountPolicy(name, usage string, field func(*rings.Policy) *rings.Amount) p
 
 // choicePolicy is a choice whose zero value people know under a word.
 func choicePolicy[T ~string](name, usage, zero string, field func(*rings.Policy) *T) policyFlag {
-	return policyFlag{&cli.StringFlag{Name: name, Usage: usage, DefaultText: zero}, func(c *cli.Context, p *rings.Policy) error {
-		if *field(p) = T(c.String(name)); *field(p) == T(zero) {
-			*field(p) = ""
+	return policyFlag{&cli.StringFlag{Name: name, Usage: usage, DefaultText: zero}, func(c *cli.Context, r *rings.Ring) error {
+		if *field(&r.Policy) = T(c.String(name)); *field(&r.Policy) == T(zero) {
+			*field(&r.Policy) = ""
 		}
 		return nil
 	}}
@@ -98,7 +99,7 @@ func policyChangeOf(c *cli.Context) policyChange {
 // apply sets what was given; the rest of the ring's policy stays.
 func (ch policyChange) apply(app rings.AppName, r *rings.Ring) error {
 	for _, f := range ch.given {
-		err := f.set(ch.context, &r.Policy)
+		err := f.set(ch.context, r)
 		var unknown *rings.UnknownError
 		if errors.As(err, &unknown) {
 			unknown.Where = fmt.Sprintf("ring %q of application %q", r.Name, app)
@@ -133,6 +134,7 @@ func policyWords(p rings.Policy) []string {
 	say(p.OnOffline != rings.OfflineFail, "on offline %s", offlineWords(p))
 	say(p.OnFailure != rings.FailureStop, "on failure %s", p.OnFailure)
 	say(p.OnJoin != rings.JoinInclude, "on join %s", p.OnJoin)
+	say(p.FreezeUpstream, "freezes upstream")
 	for _, c := range p.Checks {
 		say(true, "check %s", c.Name)
 	}

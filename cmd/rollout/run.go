@@ -13,10 +13,14 @@ import (
 
 func (p *program) runCommand() *cli.Command {
 	return &cli.Command{
-		Name: "run", Category: "Roll out", Usage: "Drive all live rollouts that nobody drives",
-		Description: "Goes on until it is interrupted; what it drove is then free for others. Prints an event a line.\n\n" +
+		Name: "run", Category: "Roll out", Usage: "Drive all live rollouts that nobody drives, and start what is due",
+		Description: "The keeper of the applications of one workspace: it drives rollouts, notes clusters that others move, and starts trains\n" +
+			"on their schedule and new releases where the rings say so (\"rollout ring update --help\"). It goes on until it is\n" +
+			"interrupted; all that it knows is in the store, so it can end and start again at any time, and several may run. Prints a\n" +
+			"line for each event, for what it starts, and for what waits or is skipped, with the reason. With --until-idle it\n" +
+			"only drives, starts nothing, and ends when no rollout is live.\n\n" +
 			examples("rollout run", "rollout run --until-idle"),
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "until-idle", Usage: "End when no rollout is live", DisableDefaultText: true}},
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "until-idle", Usage: "Start nothing, and end when no rollout is live", DisableDefaultText: true}},
 		Action: func(c *cli.Context) error { return p.runRun(c.Context, c.Bool("until-idle")) },
 	}
 }
@@ -37,7 +41,9 @@ func (p *program) runRun(ctx context.Context, untilIdle bool) error {
 	e := p.engine(db, m, true, p.stderr)
 	defer e.close()
 	e.Store = &hold{DB: db, manager: id, foreign: map[orchestrator.ID]bool{}}
+	k := p.newKeeper(db, m, id)
 	e.Notify = func(s *orchestrator.State, events []orchestrator.Event) {
+		k.heard(events)
 		for _, event := range events {
 			if line := eventLine(s, event); line != "" {
 				fmt.Fprintln(p.stdout, line)
@@ -51,6 +57,9 @@ func (p *program) runRun(ctx context.Context, untilIdle bool) error {
 	noticing, stop := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { p.keepNoticing(noticing, db, m, id) })
+	if !untilIdle {
+		beside.Go(func() { k.keep(noticing) })
+	}
 	err = e.Drive(ctx, until)
 	stop()
 	beside.Wait()

@@ -21,6 +21,7 @@ import (
 //	seed release APP RING NUMBER            a rollout of the release, just created
 //	seed deploy APP RING SERVICE=VERSION REASON   just created
 //	seed train APP RING                     just created
+//	seed skip APP RING MOMENT WORDS   what was to start by itself, and did not
 //	seed rings APP STATE MINUTES            over all rings: new, old (by an older engine), running,
 //	                        soaking, awaiting, proposed, paused, stuck or rolledback
 //	seed obey ID            drives it, as the engine decides, until it has taken a command
@@ -49,6 +50,12 @@ func seed(args []string) error {
 		return seedDeploy(ctx, db, args[1:])
 	case "train":
 		return seedTrain(ctx, db, rings.AppName(args[1]), rings.RingName(args[2]))
+	case "skip":
+		at, err := time.Parse(time.RFC3339, args[3])
+		if err != nil {
+			return err
+		}
+		return seedSkip(ctx, db, rings.AppName(args[1]), orchestrator.Due{Ring: rings.RingName(args[2]), Moment: at}, args[4])
 	case "rings":
 		return seedRings(ctx, db, args[1:])
 	case "obey":
@@ -67,6 +74,21 @@ func seedApp(ctx context.Context, db *store.DB, file string) error {
 		return err
 	}
 	return db.CreateApp(ctx, &a)
+}
+
+// seedSkip has all before the moment handled.
+func seedSkip(ctx context.Context, db *store.DB, app rings.AppName, d orchestrator.Due, why string) error {
+	err := db.UpdateApp(ctx, app, func(a *rings.Application) error {
+		r, err := a.Ring(d.Ring)
+		if err == nil {
+			r.Kept.Until = d.Moment.Add(-1)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return db.PassDue(ctx, app, d, why, true, testNow())
 }
 
 func seedRollout(ctx context.Context, db *store.DB, args []string) error {

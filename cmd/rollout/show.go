@@ -47,7 +47,7 @@ func (p *program) runShow(ctx context.Context, ref string) error {
 // have heard of while nobody drove it.
 func barriersOf(ctx context.Context, db *store.DB, s *orchestrator.State, now time.Time) error {
 	told := s.Locks
-	s.Halt, s.Locks, s.Closed = nil, nil, nil
+	s.Tell(rings.Barriers{})
 	if s.Phase.Ended() {
 		return nil
 	}
@@ -60,7 +60,7 @@ func barriersOf(ctx context.Context, db *store.DB, s *orchestrator.State, now ti
 		}
 		return members
 	})
-	s.Halt, s.Locks, s.Closed = b.Halt, b.Locks, b.Closed
+	s.Tell(b)
 	return err
 }
 
