@@ -38,7 +38,12 @@ type Checker struct {
 	views  map[string]*view          // by driver
 	last   map[orchestrator.ID]*view // of the driver that decided last
 	logs   map[string]*repoLog
-	ran    map[ranKey]bool // what a cluster really ran, at any time
+	order  []orchestrator.ID          // as they began
+	before map[orchestrator.Ref]proof // what was verified before the first
+	// promoted is by which rollout something was, and takes what a train would.
+	promoted map[string]orchestrator.ID
+	takes    map[orchestrator.ID]map[orchestrator.Ref]string
+	ran      map[ranKey]bool // what a cluster really ran, at any time
 }
 
 // ranKey is a version that a cluster ran.
@@ -53,7 +58,7 @@ type ranKey struct {
 // seed chooses where the dear checks are made.
 func NewChecker(w *World, seed uint64) *Checker {
 	return &Checker{World: w, Decide: orchestrator.Step, Share: 1, rand: rand.New(rand.NewPCG(seed, 0xc4ec)), runs: map[orchestrator.ID]*run{},
-		views: map[string]*view{}, last: map[orchestrator.ID]*view{}, logs: map[string]*repoLog{}, ran: map[ranKey]bool{}}
+		views: map[string]*view{}, last: map[orchestrator.ID]*view{}, logs: map[string]*repoLog{}, ran: map[ranKey]bool{}, promoted: map[string]orchestrator.ID{}, takes: map[orchestrator.ID]map[orchestrator.Ref]string{}}
 }
 
 // Sentences are all that was broken so far, each once, in the order in which
@@ -81,6 +86,7 @@ func (k *Checker) found(invariant, sentence string) {
 // called before the rollout's first event is stored.
 func (k *Checker) Follow(id orchestrator.ID, app *rings.Application) {
 	k.runs[id] = newRun(app)
+	k.began(id, app)
 	for _, s := range app.Services {
 		if k.logs[s.Repo] == nil {
 			k.logs[s.Repo] = &repoLog{url: s.Repo}
@@ -177,6 +183,7 @@ func (k *Checker) event(r *run, v *view, e orchestrator.Event) {
 		{"invariant 5, checks", invariant5Checks}, {"invariant 6, outcome", invariant6Outcome}, {"invariant 7, claim", k.invariant7Claim},
 		{"invariant 8, attempts", invariant8Attempts}, {"invariant 10, members", invariant10Members}, {"invariant 11, scope", k.invariant11Scope},
 		{"invariant 11, rollback", k.invariant11Rollback}, {"invariant 11, order", invariant11Order}, {"invariant 11, restored", k.invariant11Restored}, {"tags", k.tags},
+		{"invariant 15, train", k.invariant15Train}, {"invariant 16, once", k.invariant16Once},
 	} {
 		k.found(check.name, check.f(r, v, e))
 	}

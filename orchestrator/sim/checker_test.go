@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +190,81 @@ var wrong = []struct {
 			return orchestrator.Step(s, in, driver)
 		}
 	}()},
+}
+
+// wrongKeepers are keepers that are wrong in one way, and what must catch them.
+var wrongKeepers = []struct {
+	name, caught string
+	make         func(*sim.PlayOptions)
+}{
+	{"takes what is not verified", "invariant 15, train", func(o *sim.PlayOptions) {
+		o.Train = func(a *rings.Application, t orchestrator.Train) (orchestrator.Created, error) {
+			return orchestrator.NewTrain(known(a, func(_ rings.RingName, k *rings.Known) { k.Verified = "x" }), t)
+		}
+	}},
+	{"takes again what has failed", "invariant 16, once", func(o *sim.PlayOptions) {
+		o.Train = func(a *rings.Application, t orchestrator.Train) (orchestrator.Created, error) {
+			return orchestrator.NewTrain(known(a, func(ring rings.RingName, k *rings.Known) {
+				if ring == t.Ring {
+					*k = rings.Known{}
+				}
+			}), t)
+		}
+	}},
+	{"starts what others have started", "invariant 16, once", func(o *sim.PlayOptions) {
+		o.Handle = func(d orchestrator.Due, a *rings.Application, at time.Time, id orchestrator.ID) error {
+			if err := d.Handle(a, at, id, ""); !errors.Is(err, orchestrator.ErrHandled) {
+				return err
+			}
+			return nil
+		}
+	}},
+	{"does not look what is handled", "invariant 16, once", func(o *sim.PlayOptions) {
+		o.Keep = func(k orchestrator.Keeping) ([]orchestrator.Kept, time.Time, error) {
+			for i := range k.App.Rings {
+				k.App.Rings[i].Kept = rings.Kept{}
+			}
+			return orchestrator.Keep(k)
+		}
+		o.Handle = func(orchestrator.Due, *rings.Application, time.Time, orchestrator.ID) error { return nil }
+	}},
+}
+
+// known is the application with something else known of it.
+func known(a *rings.Application, change func(rings.RingName, *rings.Known)) *rings.Application {
+	out := *a
+	out.Services = slices.Clone(a.Services)
+	for i, s := range out.Services {
+		out.Services[i].Known = map[rings.RingName]rings.Known{}
+		for ring, k := range s.Known {
+			change(ring, &k)
+			out.Services[i].Known[ring] = k
+		}
+	}
+	return &out
+}
+
+// TestChecker_catchesKeepers plays keepers that are wrong in one way, in long days.
+func TestChecker_catchesKeepers(t *testing.T) {
+	for _, w := range wrongKeepers {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(500) {
+				s := sim.Draw(seed)
+				if s.Days.Last == 0 {
+					continue
+				}
+				s.Days.Rollouts, s.Days.Last = 12, 6*time.Hour
+				o := sim.PlayOptions{Share: 1000, Scenario: s, Silent: true}
+				w.make(&o)
+				r := sim.Play(seed, o)
+				if slices.ContainsFunc(r.Broken, func(s string) bool { return strings.HasPrefix(s, w.caught+":") }) {
+					return
+				}
+			}
+			t.Errorf("%q does not catch a keeper that %s", w.caught, w.name)
+		})
+	}
 }
 
 // TestChecker_catches plays engines that are wrong in one way: what checks that

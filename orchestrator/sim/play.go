@@ -19,6 +19,10 @@ import (
 type PlayOptions struct {
 	// Decide is the engine; nil is [orchestrator.Step].
 	Decide func(s *orchestrator.State, in orchestrator.Input, driver string) orchestrator.Decision
+	// Keep, Handle and Train are what keepers decide with; nil are the engine's.
+	Keep   func(orchestrator.Keeping) ([]orchestrator.Kept, time.Time, error)
+	Handle func(d orchestrator.Due, a *rings.Application, at time.Time, id orchestrator.ID) error
+	Train  func(*rings.Application, orchestrator.Train) (orchestrator.Created, error)
 	// Share is in how many decisions, one of so many, the dear checks are made;
 	// zero means 20.
 	Share int
@@ -57,15 +61,33 @@ func Play(seed uint64, o PlayOptions) Report {
 	if o.Share == 0 {
 		o.Share = 20
 	}
+	o.keepers()
 	s := newStage(seed, o)
 	s.begin()
 	s.play()
 	return s.report(seed)
 }
 
+// keepers are the engine's where none are given.
+func (o *PlayOptions) keepers() {
+	if o.Keep == nil {
+		o.Keep = orchestrator.Keep
+	}
+	if o.Handle == nil {
+		o.Handle = func(d orchestrator.Due, a *rings.Application, at time.Time, id orchestrator.ID) error {
+			return d.Handle(a, at, id, "")
+		}
+	}
+	if o.Train == nil {
+		o.Train = orchestrator.NewTrain
+	}
+}
+
 // stage is a run that is being played.
 type stage struct {
 	*Scenario
+	PlayOptions
+	days    keeping
 	rand    *rand.Rand
 	world   *World
 	journal *Memory
@@ -90,7 +112,7 @@ type stage struct {
 }
 
 func newStage(seed uint64, o PlayOptions) *stage {
-	s := &stage{Scenario: o.Scenario, story: Story{silent: o.Silent}, rand: rand.New(rand.NewPCG(seed, 0x57a6e)), world: NewWorld(seed), journal: NewMemory()}
+	s := &stage{Scenario: o.Scenario, PlayOptions: o, story: Story{silent: o.Silent}, rand: rand.New(rand.NewPCG(seed, 0x57a6e)), world: NewWorld(seed), journal: NewMemory()}
 	s.world.Delays, s.world.Faults = s.Delays, s.Faults
 	if !o.Silent {
 		s.world.Told = func(words string) { s.story.Tell(s.world.Now(), "          . %s", words) }
@@ -192,13 +214,13 @@ func (s *stage) play() {
 			s.checker.found("no panic", fmt.Sprintf("%v at %s", p, panicked()))
 		}
 	}()
-	for n := 0; s.live || s.again(); n++ {
+	for n := 0; s.live || s.again() || s.keep(); n++ {
 		if !s.world.Step() {
 			s.checker.found("progress", "nothing happens any more, and the rollout has not ended")
 			return
 		}
 		s.checker.Watch()
-		if s.world.Now().After(s.until()) || s.steps > maxSteps || n > maxEvents {
+		if s.live && s.world.Now().After(s.until()) || s.steps > maxSteps || n > maxEvents {
 			s.stuck()
 			return
 		}
@@ -360,6 +382,9 @@ func (s *stage) ended(b orchestrator.Ended) {
 		s.codes = append(s.codes, b.Failure.Code)
 	}
 	s.live = false
+	if s.days.begun {
+		learn(s.App, orchestrator.Fold(nil, rereadAll(s.journal.Events(s.id))))
+	}
 	s.world.After(0, s.compare)
 }
 

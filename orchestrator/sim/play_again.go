@@ -12,7 +12,7 @@ import (
 // again may begin a second rollout, which tries the first one again or takes it
 // back; false when there is none.
 func (s *stage) again() bool {
-	if len(s.ends) != 1 || len(s.checker.broken) > 0 || s.rand.IntN(2) == 0 {
+	if len(s.ends) != 1 || s.days.begun || len(s.checker.broken) > 0 || s.rand.IntN(2) == 0 {
 		return false
 	}
 	s.settle()
@@ -58,8 +58,8 @@ func learn(a *rings.Application, s *orchestrator.State) {
 			continue
 		case st.Phase == orchestrator.StepDone || at.Commit != "":
 			known = rings.Known{Version: at.Version, Commit: at.Commit, At: st.FinishedAt, DecidedAt: s.StartedAt}
-		default:
-			known.Attempted = at.Version
+		case at.Ours:
+			known.Attempted, known.Verified, known.VerifiedAt = at.Version, "", time.Time{}
 		}
 		if s.Phase == orchestrator.Succeeded && st.Phase == orchestrator.StepDone {
 			known.Verified, known.VerifiedAt = string(s.ID), s.FinishedAt

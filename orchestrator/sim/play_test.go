@@ -121,7 +121,8 @@ const expected = `approve-before approve-after approval-expires soak max-failed 
 	crashes journal-fails unreachable push-raced push-refused push-lost push-dropped outlives claim-refused claim-unreachable hint-refused hint-lost
 	nudge-unreachable check-bad check-silent job-fails job-slow soft-failures status-lags watch-late watch-doubled watch-stale watch-lost
 	second-driver driver-dies driver-sleeps driver-leaves host-crashes line-halted claim-taken jobs-broken targets-break gitrepo-held
-	person-pauses person-skips person-cancels person-locks person-closes window-allow window-deny refused went-over tag`
+	person-pauses person-skips person-cancels person-locks person-closes window-allow window-deny refused went-over tag
+	day-release day-lock day-window day-push day-deploy day-jump day-train`
 
 // harsh: the worlds are neither too kind nor too harsh to test much.
 func harsh(t *testing.T, all *tally) {

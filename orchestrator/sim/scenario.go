@@ -35,6 +35,7 @@ type Scenario struct {
 	Patience  time.Duration
 	Fickle    bool // the persons do more than answer
 	Calm      time.Duration
+	Days      Days
 	// Used are the policies and faults that it has, for the record.
 	Used []string
 }
@@ -110,6 +111,7 @@ func Draw(seed uint64) *Scenario {
 		d.Request.Options.Tag = "shop-2"
 		d.use("tag")
 	}
+	drawing{rand.New(rand.NewPCG(seed, 0xda75)), d.Scenario}.days()
 	return d.Scenario
 }
 
