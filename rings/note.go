@@ -15,6 +15,7 @@ const (
 	NoteClusterMoved      NoteKind = "cluster-moved"      // put on a ring by a command
 	NoteClusterRemoved    NoteKind = "cluster-removed"    // forgotten here; To is where its labels put it still
 	NoteLabelChanged      NoteKind = "label-changed"      // its labels put it elsewhere, and no command of ours did
+	NoteClusterCaughtUp   NoteKind = "cluster-caught-up"  // left out as offline before, it runs what its ring runs
 	NoteStartSkipped      NoteKind = "start-skipped"      // what was to start by itself did not
 )
 

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -68,6 +69,27 @@ func (db *DB) Notice(ctx context.Context, app rings.AppName, on map[rings.Cluste
 		return nil
 	})
 	return noted, err
+}
+
+// CaughtUp notes that a cluster which was left out of rollouts has caught up,
+// unless another process has noted so after since. It reports whether it was noted.
+func (db *DB) CaughtUp(ctx context.Context, n rings.Note, since time.Time) (bool, error) {
+	noted := false
+	err := db.update(ctx, func(tx *bolt.Tx) error {
+		if _, err := getApp(tx, n.App); err != nil {
+			return err
+		}
+		last, err := lastNote(tx, n.App, func(o rings.Note) bool { return o.Kind == n.Kind && o.Cluster == n.Cluster && o.Ring == n.Ring })
+		if err != nil {
+			return err
+		}
+		if last != nil && last.At.After(since) {
+			return errUnchanged
+		}
+		noted = true
+		return addNote(tx, n)
+	})
+	return noted && err == nil, err
 }
 
 // addNote writes the note under the application's next number.

@@ -22,7 +22,7 @@ func (p *program) appHistoryCommand() *cli.Command {
 		Name: "history", Usage: "Show what happened to an application beside its rollouts", ArgsUsage: "APP",
 		Description: "Services that were undeployed or removed, rings that were deleted, clusters that were moved: by commands here, or, as far\n" +
 			"as commands here came across it, by somebody else who changed their labels; trains and releases that \"rollout run\"\n" +
-			"had to skip. The latest is first, and all of it outlives the application.\n\n" + examples("rollout app history shop", "rollout app history shop -o json"),
+			"had to skip, and clusters that caught up after they had been left out as offline. The latest is first, and all of it outlives the application.\n\n" + examples("rollout app history shop", "rollout app history shop -o json"),
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "limit", Usage: "`N` at most; 0 for all", Value: 50},
 			&cli.StringFlag{Name: "before", Usage: "`ID` of the entry before which the list begins: its number"},
@@ -79,6 +79,8 @@ func noteWords(v noteView) string {
 		return "application forgotten"
 	case rings.NoteClusterRemoved:
 		return fmt.Sprintf("cluster %s forgotten, was on %s", v.Cluster, v.From)
+	case rings.NoteClusterCaughtUp:
+		return fmt.Sprintf("cluster %s caught up with %s", v.Cluster, v.Ring)
 	case rings.NoteStartSkipped:
 		if v.Moment != nil {
 			return fmt.Sprintf("train of %s to %s skipped", stamp(*v.Moment), v.Ring)

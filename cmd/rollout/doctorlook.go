@@ -138,7 +138,12 @@ func (d *doctor) app(ctx context.Context, db *store.DB, a *rings.Application, se
 	}
 	d.found = append(d.found, ringAilments(a, clusters, records)...)
 	d.found = append(d.found, silentAilments(a, clusters, d.now())...)
-	d.services(ctx, m, a, clusters)
+	l := d.services(ctx, m, a, clusters)
+	all, err := absences(waiting, db, a)
+	if err != nil {
+		return err
+	}
+	d.absent(a, all, l)
 	return ctx.Err()
 }
 
@@ -166,8 +171,8 @@ func (d *doctor) manager(ctx context.Context, m *fleet.Manager) {
 	}
 }
 
-// services looks at every repository and every file.
-func (d *doctor) services(ctx context.Context, m *fleet.Manager, a *rings.Application, clusters []fleet.Cluster) {
+// services looks at every repository and every file, and returns what it saw.
+func (d *doctor) services(ctx context.Context, m *fleet.Manager, a *rings.Application, clusters []fleet.Cluster) *prospect {
 	look := previewer{manager: m, pub: d.publisher(m), prospect: &prospect{app: a, created: everything(a, a.RingNames()), clusters: clusters}}
 	defer look.pub.Close()
 	look.all(ctx)
@@ -187,6 +192,7 @@ func (d *doctor) services(ctx context.Context, m *fleet.Manager, a *rings.Applic
 	for _, n := range look.created.Steps {
 		d.step(look.prospect, n)
 	}
+	return look.prospect
 }
 
 func within(ctx context.Context, limit time.Duration, fn func(context.Context) error) error {

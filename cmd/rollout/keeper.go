@@ -18,6 +18,9 @@ const (
 	// keeperLook is how long it rests at most: a clock that was set, or a machine
 	// that slept, makes a timer wrong.
 	keeperLook = time.Minute
+	// catchUpEvery is how often it looks who has caught up, while somebody has
+	// not: that reads the branches.
+	catchUpEvery = 5 * time.Minute
 )
 
 // keeper starts what is due by itself, round after round. All that it must not
@@ -30,12 +33,15 @@ type keeper struct {
 	// one.
 	ours  func(*rings.Application) bool
 	begin func(context.Context, *rings.Application, orchestrator.Due) (orchestrator.ID, error)
+	// catchUp notes clusters of one that caught up after they were left out.
+	catchUp func(context.Context, *rings.Application) ([]rings.Note, error)
 	// changed receives when this process has written something that may let
 	// something start.
 	changed chan struct{}
 
 	tried map[rings.AppName]map[orchestrator.Due]orchestrator.Try
 	told  map[string]string // why something waits, as it was said last
+	seen  time.Time         // when it was last looked who caught up
 }
 
 // heard makes the keeper look again when a ring is free.
@@ -92,9 +98,13 @@ func (k *keeper) round(ctx context.Context) time.Time {
 		return k.clock.Now().Add(orchestrator.RetryAfter)
 	}
 	var wake time.Time
+	look := k.looks()
 	for _, a := range apps {
 		if !k.ours(a) {
 			continue
+		}
+		if look {
+			k.sayCaughtUp(ctx, a)
 		}
 		next, err := k.roundOf(ctx, a)
 		if err != nil {
@@ -106,6 +116,27 @@ func (k *keeper) round(ctx context.Context) time.Time {
 		}
 	}
 	return wake
+}
+
+// looks reports whether it is time to look again who caught up: a cluster that
+// is back tells nobody here.
+func (k *keeper) looks() bool {
+	now := k.clock.Now()
+	if since := now.Sub(k.seen); since >= 0 && since < catchUpEvery {
+		return false
+	}
+	k.seen = now
+	return true
+}
+
+func (k *keeper) sayCaughtUp(ctx context.Context, a *rings.Application) {
+	noted, err := k.catchUp(ctx, a)
+	if err != nil {
+		k.complain(ctx, fmt.Sprintf("whether clusters of application %q have caught up", a.Name), err)
+	}
+	for _, n := range noted {
+		fmt.Fprintf(k.stdout, "%s %s %s: %s\n", stamp(n.At), a.Name, noteWords(viewNote(n)), n.Reason)
+	}
 }
 
 func (k *keeper) complain(ctx context.Context, what string, err error) {

@@ -62,10 +62,11 @@ func (d *dial) turn(span time.Duration) {
 // starts releases and whose ring-2 has a train every day at 13:00; it is noon.
 type keeperWorld struct {
 	*keeper
-	out   *bytes.Buffer
-	clock *dial
-	began []string
-	fails error // what to begin fails with; nil: it does not
+	out    *bytes.Buffer
+	clock  *dial
+	began  []string
+	caught []rings.Note
+	fails  error // what to begin fails with; nil: it does not
 }
 
 func newKeeperWorld(t *testing.T) *keeperWorld {
@@ -86,7 +87,7 @@ func newKeeperWorld(t *testing.T) *keeperWorld {
 	w := &keeperWorld{out: new(bytes.Buffer), clock: &dial{now: now, timers: map[chan time.Time]time.Time{}, slept: make(chan time.Duration, 10)}}
 	p := &program{environment: environment{stdout: w.out, stderr: io.Discard, now: w.clock.Now, getenv: func(string) string { return "" }}, flags: globalFlags{store: db.Path()}}
 	w.keeper = &keeper{program: p, db: db, clock: w.clock, changed: make(chan struct{}, 1), begin: w.begins,
-		ours: func(*rings.Application) bool { return true }, tried: map[rings.AppName]map[orchestrator.Due]orchestrator.Try{}, told: map[string]string{}}
+		ours: func(*rings.Application) bool { return true }, catchUp: func(context.Context, *rings.Application) ([]rings.Note, error) { return w.caught, nil }, tried: map[rings.AppName]map[orchestrator.Due]orchestrator.Try{}, told: map[string]string{}}
 	return w
 }
 

@@ -20,6 +20,11 @@ func (p *program) newKeeper(db *store.DB, m *fleet.Manager, manager string) *kee
 		ours: func(a *rings.Application) bool { return a.Manager == manager && a.Workspace == m.Workspace() },
 		begin: func(ctx context.Context, a *rings.Application, d orchestrator.Due) (orchestrator.ID, error) {
 			return p.beginDue(ctx, db, m, a, d)
+		},
+		catchUp: func(ctx context.Context, a *rings.Application) ([]rings.Note, error) {
+			ctx, cancel := context.WithTimeout(ctx, startWithin)
+			defer cancel()
+			return p.noteCaughtUp(ctx, db, m, a)
 		}}
 }
 

@@ -14,8 +14,9 @@ import (
 func (p *program) runCommand() *cli.Command {
 	return &cli.Command{
 		Name: "run", Category: "Roll out", Usage: "Drive all live rollouts that nobody drives, and start what is due",
-		Description: "The keeper of the applications of one workspace: it drives rollouts, notes clusters that others move, and starts trains\n" +
-			"on their schedule and new releases where the rings say so (\"rollout ring update --help\"). It goes on until it is\n" +
+		Description: "The keeper of the applications of one workspace: it drives rollouts, starts trains on their schedule and new releases\n" +
+			"where the rings say so (\"rollout ring update --help\"), notes clusters that others move, and those that a rollout left\n" +
+			"out as offline when they have caught up: Fleet does that, nothing is deployed again. It goes on until it is\n" +
 			"interrupted; all that it knows is in the store, so it can end and start again at any time, and several may run. Prints a\n" +
 			"line for each event, for what it starts, and for what waits or is skipped, with the reason. With --until-idle it\n" +
 			"only drives, starts nothing, and ends when no rollout is live.\n\n" +

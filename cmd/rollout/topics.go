@@ -24,7 +24,8 @@ var topics = map[string]string{
    step          one service on one ring, within a rollout
    wave          the steps of a ring whose dependencies are all done, so that they go together
    gate          what must hold before a step or ring may start or end: upstream verified, approval, soak, check
-   driver        the one process that moves a rollout on`,
+   driver        the one process that moves a rollout on
+   keeper        a "rollout run": drives rollouts, and starts trains and releases that are due`,
 	"rings": `Rings are rolled out in their order. A ring's clusters are those that carry the application's selector and, as its
 ring label, the ring's name: Fleet acts on these labels at once, and "cluster add" and "cluster set-ring" show first
 what it will deploy.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -298,8 +299,26 @@ func (s *scenario) says(r result, words ...string) {
 type running struct {
 	*exec.Cmd
 	s      *scenario
-	out    bytes.Buffer
+	out    output
 	exited chan struct{}
+}
+
+// output is what a command has said so far. It may be read while it is written.
+type output struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.String()
 }
 
 // begin starts the program beside the scenario; it is ended with it.
