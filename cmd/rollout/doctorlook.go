@@ -64,6 +64,9 @@ func (d *doctor) examine(ctx context.Context, name rings.AppName) error {
 	}
 	seen := map[string]bool{}
 	for _, a := range apps {
+		if err := d.unkept(waiting, db, a); err != nil {
+			return err
+		}
 		if err := d.app(ctx, db, a, seen); err != nil {
 			return err
 		}
@@ -111,6 +114,34 @@ func (d *doctor) rollouts(ctx context.Context, db *store.DB, name rings.AppName)
 		}
 	}
 	return nil
+}
+
+// keptWithin is how long something may be due, with nothing in its way, until it seems
+// that nobody keeps.
+const keptWithin = 5 * time.Minute
+
+// unkept says what should have started by itself, and has not.
+func (d *doctor) unkept(ctx context.Context, db *store.DB, a *rings.Application) error {
+	in, err := keepingOf(ctx, db, a, d.now())
+	if err != nil {
+		return err
+	}
+	due, _, err := orchestrator.Keep(in)
+	for _, one := range due {
+		since := one.Moment
+		if one.Release > 0 {
+			r, err := db.ReleaseNumber(ctx, a.Name, one.Release)
+			if err != nil {
+				return err
+			}
+			since = r.At
+		}
+		if one.Act != orchestrator.KeepWait && d.now().Sub(since) > keptWithin {
+			d.say(ailmentView{Area: areaRollouts, App: a.Name, Ring: one.Ring, Message: fmt.Sprintf("the %s is due, nothing is in its way, and nobody starts it", one.Due),
+				Repair: "have \"rollout run\" running; what it prints says why it cannot start something"})
+		}
+	}
+	return err
 }
 
 // app looks at all that the application needs. A manager's workspace is looked

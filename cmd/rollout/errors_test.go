@@ -34,6 +34,7 @@ func TestClassify(t *testing.T) {
 		{&store.RingBusyError{ID: "shop-1"}, exitConflict, "ring-busy"},
 		{&store.HaltedError{Halt: rings.Halt{App: "shop"}}, exitConflict, "halted"},
 		{&orchestrator.BarredError{Barriers: rings.Barriers{Locks: []rings.Lock{{App: "shop"}}}}, exitConflict, "locked"},
+		{&orchestrator.BarredError{Barriers: rings.Barriers{Frozen: []rings.Freeze{{Ring: "ring-1", By: "ring-2", Rollout: "shop-1"}}}}, exitConflict, "frozen"},
 		{&orchestrator.BarredError{Barriers: rings.Barriers{Closed: []rings.Closure{{Ring: "ring-1"}}}}, exitConflict, "closed"},
 		{store.ErrBusy, exitConflict, "store-busy"},
 		{store.ErrReadOnly, exitUnexpected, "store-read-only"},

@@ -147,10 +147,11 @@ func (k *keeper) complain(ctx context.Context, what string, err error) {
 
 // roundOf does so for one application.
 func (k *keeper) roundOf(ctx context.Context, a *rings.Application) (time.Time, error) {
-	in, err := k.keeping(ctx, a)
+	in, err := keepingOf(ctx, k.db, a, k.clock.Now())
 	if err != nil {
 		return time.Time{}, err
 	}
+	in.Tried = k.tried[a.Name]
 	due, wake, err := orchestrator.Keep(in)
 	if err != nil {
 		return time.Time{}, err
@@ -175,18 +176,18 @@ func (k *keeper) roundOf(ctx context.Context, a *rings.Application) (time.Time, 
 	return wake, nil
 }
 
-// keeping is all that the decision needs.
-func (k *keeper) keeping(ctx context.Context, a *rings.Application) (orchestrator.Keeping, error) {
-	in := orchestrator.Keeping{App: a, Live: map[rings.RingName]orchestrator.ID{}, Tried: k.tried[a.Name], Now: k.clock.Now(), Zones: time.LoadLocation}
-	held, err := holdingOn(ctx, k.db, a.Name, in.Now)
+// keepingOf is all that is recorded for the decision what starts by itself.
+func keepingOf(ctx context.Context, db *store.DB, a *rings.Application, now time.Time) (orchestrator.Keeping, error) {
+	in := orchestrator.Keeping{App: a, Live: map[rings.RingName]orchestrator.ID{}, Now: now, Zones: time.LoadLocation}
+	held, err := holdingOn(ctx, db, a.Name, in.Now)
 	if err != nil {
 		return in, err
 	}
 	in.Barriers, in.Clusters = held.barriers, held.clusters
-	if in.Newest, err = newestRelease(ctx, k.db, a.Name); err != nil {
+	if in.Newest, err = newestRelease(ctx, db, a.Name); err != nil {
 		return in, err
 	}
-	live, err := k.db.Rollouts(ctx, store.Filter{App: a.Name, Live: true})
+	live, err := db.Rollouts(ctx, store.Filter{App: a.Name, Live: true})
 	for _, row := range live.Rollouts {
 		for _, ring := range row.Rings {
 			in.Live[ring] = row.ID
