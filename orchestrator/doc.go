@@ -14,7 +14,9 @@
 // A rollout goes through its rings, one after the other:
 //
 //   - create.go: what a person asks for becomes the first event; again.go: the
-//     same for a retry and a rollback of an earlier rollout;
+//     same for a retry and a rollback of an earlier rollout; train.go: what is
+//     taken from a ring before;
+//   - keeper.go: what starts without a person, when, and once;
 //   - gate.go: the ring before is verified, a person has approved, so the ring
 //     begins (invariant 2); its steps have ended, so it soaks, is done, or has
 //     failed;
