@@ -146,7 +146,7 @@ extra: cluster c9 on ring "a" by its label, not recorded [] [what runs on it wou
 add-cluster: add cluster "c2" to ring "b"
 `},
 		{name: "starts", from: "rings: [{name: a}, {name: b, train: {cron: 0 6 * * *, within: 2h}}]\n",
-			to:   "rings: [{name: a, onRelease: start, policy: {freezeUpstream: true}}, {name: b, train: {cron: 0 7 * * *, timeZone: Europe/Berlin}}, {name: c, train: {cron: 0 8 * * *}}]\n",
+			to: "rings: [{name: a, onRelease: start, policy: {freezeUpstream: true}}, {name: b, train: {cron: 0 7 * * *, timeZone: Europe/Berlin}}, {name: c, train: {cron: 0 8 * * *}}]\n",
 			want: "update-ring: update ring \"a\": freezeUpstream false -> true, onRelease wait -> start\n" +
 				"update-ring: update ring \"b\": train 0 6 * * * UTC within 2h -> 0 7 * * * Europe/Berlin\n" +
 				"create-ring: create ring \"c\", train 0 8 * * * UTC\n"},
