@@ -11,8 +11,9 @@
 //     services of its application, and the dependencies form a DAG;
 //   - a [Ring] is an ordered group of clusters, chosen by a label that can be
 //     changed at any time;
-//   - a [Plan] says which version is wanted for each service; it is not used up
-//     by a rollout, and a service without an entry is not touched;
+//   - a [Plan] says which version is wanted for each service, and which values
+//     of its [Setting]s; it is not used up by a rollout, and a service without an
+//     entry is not touched;
 //   - a [Lock] keeps new starts away from a part of an application, a [Window]
 //     says when its rings are open; [Barriers] are all that holds at a time.
 //

@@ -22,6 +22,7 @@ type Service struct {
 	Managed   bool          `json:"managed"`          // the GitRepo was created by us
 	Secret    string        `json:"clientSecret,omitempty"`
 	Fields    []string      `json:"fields"`
+	Settings  []Setting     `json:"settings,omitempty"` // what else of the file is planned
 	DependsOn []ServiceName `json:"dependsOn,omitempty"`
 	// AcceptRedeploy: a person knows that a change of the field upgrades every
 	// ring's release (chart versions, DESIGN section 5).
@@ -30,8 +31,9 @@ type Service struct {
 	Publish Publish `json:"publish,omitempty"`
 	// Known is, for each ring, what was last recorded here.
 	Known map[RingName]Known `json:"known,omitempty"`
-	// Held is, for each ring, the versions that a rollback withdrew: to roll one
-	// out there again needs a reason.
+	// Held is, for each ring, the versions that a rollback withdrew, and values
+	// of settings, each as "NAME=VALUE", which no version can be: to roll one out
+	// there again needs a reason.
 	Held map[RingName]map[Version]Hold `json:"held,omitempty"`
 	// LastNonce is the largest nonce that an attempt of this store used.
 	LastNonce int64 `json:"lastNonce,omitempty"`
@@ -50,10 +52,14 @@ const (
 // last saw published or was told to adopt, and one that an attempt may have
 // published without our seeing it.
 type Known struct {
-	Version   Version   `json:"version"`
-	Attempted Version   `json:"attempted,omitempty"`
-	Commit    string    `json:"commit,omitempty"`
-	At        time.Time `json:"at"`
+	Version   Version `json:"version"`
+	Attempted Version `json:"attempted,omitempty"`
+	// Settings are the values that were last recorded, Tried those that an attempt
+	// may have published without our seeing it.
+	Settings Values    `json:"settings,omitempty"`
+	Tried    Values    `json:"tried,omitempty"`
+	Commit   string    `json:"commit,omitempty"`
+	At       time.Time `json:"at"`
 	// DecidedAt is when somebody decided on Version: when the rollout began that
 	// put it there. Zero: At says it.
 	DecidedAt time.Time `json:"decidedAt,omitzero"`
@@ -85,6 +91,14 @@ func (k Known) Wrote(v Version) bool {
 	return v == k.Version || k.Attempted != "" && v == k.Attempted
 }
 
+// WroteValue reports whether the value in the file is explained by this store:
+// it wrote it, or knows of none.
+func (k Known) WroteValue(name SettingName, value string) bool {
+	known, recorded := k.Settings[name]
+	tried, may := k.Tried[name]
+	return !recorded && !may || recorded && value == known || may && value == tried
+}
+
 // File is the path of the fleet.yaml within the repository.
 func (s Service) File() string {
 	if s.Path == "" {
@@ -110,7 +124,13 @@ func (s Service) Validate() error {
 		faults = append(faults, fmt.Sprintf("service %q depends on itself", s.Name))
 	}
 	faults = append(faults, oneOf("publish", s.Publish, "push", PublishBranch))
+	faults = append(faults, s.settingFaults()...)
 	return invalid(fmt.Sprintf("service %q", s.Name), faults...)
+}
+
+// HoldOf is the name under which a value of a setting is held.
+func HoldOf(name SettingName, value string) Version {
+	return Version(fmt.Sprintf("%s=%s", name, value))
 }
 
 // Hold says why a version should not run on a ring again.
