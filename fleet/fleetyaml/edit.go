@@ -10,6 +10,8 @@ type Change struct {
 	Fields  []Field   // where the version stands; none: DefaultField
 	Version string
 	Nonce   int64 // > 0
+	// Settings are what else is to be set for the ring, in the same edit.
+	Settings []Setting
 
 	// AcceptRedeploy allows helm.version, helm.chart and helm.repo, whose change redeploys the other rings with the same
 	// content.
@@ -31,12 +33,13 @@ type EntryEdit struct {
 	Name     string // as in Error.Entry
 	Line     int    // where the entry begins, before the edit
 	Fields   []FieldEdit
-	OldNonce int64 // 0: it had none
+	Settings []FieldEdit // the settings that the entry says
+	OldNonce int64       // 0: it had none
 	Nonce    int64
 	Clusters []string // the ring's clusters that get their version from it
 }
 
-// FieldEdit is one version scalar.
+// FieldEdit is one scalar: a version's, or a setting's.
 type FieldEdit struct {
 	Field    Field
 	Line     int
@@ -50,14 +53,14 @@ type Outcome struct {
 	Before, After Effect
 }
 
-// Edit sets the version and the nonce on the entries that the ring's clusters get, and proves that nothing else changes:
+// Edit sets the version, the settings and the nonce on the entries that the ring's clusters get, and proves that nothing else changes:
 // see the package comment. It changes nothing in f. If the file already says version and nonce, the Edit says so
 // (Changed is false) and Bytes are the file's. An error is Faults, every one that was found, and then there is no Edit.
 func (f *File) Edit(c Change) (*Edit, error) {
 	if fs := f.changeFaults(c); len(fs) > 0 {
 		return nil, append(fs, f.fileFaults()...)
 	}
-	before, err := f.View(c.Targets, c.Fields)
+	before, err := f.View(c.Targets, c.Fields, settingFields(c.Settings)...)
 	if err != nil {
 		return nil, f.viewFaults(err)
 	}
@@ -100,7 +103,7 @@ func (f *File) viewFaults(err error) Faults {
 
 // changeFaults are what is wrong with the change itself, before looking into the file.
 func (f *File) changeFaults(c Change) Faults {
-	fs := f.fieldFaults(c)
+	fs := append(f.fieldFaults(c), f.settingFaults(c)...)
 	if why := checkVersion(c.Version); why != "" {
 		fs = append(fs, f.fault(CodeVersion, 0, "%s", why))
 	}

@@ -28,7 +28,12 @@ type Effect struct {
 	// be something else than what the cluster gets.
 	Unread []string
 
+	// Settings are the values at the settings' fields that the View was made for, as rings.Setting.Parse gives them; "" where
+	// there is none.
+	Settings []string
+
 	versions []string // one for each field; "" if it has no value
+	leaves   []any    // of Settings, as Fleet reads them; nil if there is no value
 }
 
 // Effect computes what one cluster gets by Fleet's rule. targets are the GitRepo's targets; the file's overrideTargets
@@ -45,25 +50,26 @@ func (f *File) Effect(c Cluster, targets []Target, fields []Field) (Effect, erro
 
 // View answers Effect for many clusters. It is not safe for concurrent use; make one for each goroutine.
 type View struct {
-	f       *File
-	targets []matcher
-	entries []matcher
-	fields  []Field
-	cache   map[string]Effect // by the entries that apply: what they merge to
-	key     []byte            // scratch, for the cache's key
-	apply   []int             // scratch, for the entries that apply
-	rest    string            // hash of what the root says beyond the merged options
+	f        *File
+	targets  []matcher
+	entries  []matcher
+	fields   []Field
+	settings []Field
+	cache    map[string]Effect // by the entries that apply: what they merge to
+	key      []byte            // scratch, for the cache's key
+	apply    []int             // scratch, for the entries that apply
+	rest     string            // hash of what the root says beyond the merged options
 }
 
 const selectorHint = "repair the selector; Fleet refuses the whole bundle for it"
 
-// View prepares Effect for the given targets and fields (see File.Effect). The error is an *Error about a selector, or
+// View prepares Effect for the given targets, fields (see File.Effect) and settings' fields. The error is an *Error about a selector, or
 // about targets in the file that make entries ambiguous.
-func (f *File) View(targets []Target, fields []Field) (*View, error) {
+func (f *File) View(targets []Target, fields []Field, settings ...Field) (*View, error) {
 	if fs := f.targetFaults(); len(f.spec.Targets)+len(f.spec.TargetRestrictions) > 0 {
 		return nil, fs[0]
 	}
-	v := &View{f: f, fields: orDefault(fields), cache: map[string]Effect{}, rest: f.restDigest()}
+	v := &View{f: f, fields: orDefault(fields), settings: settings, cache: map[string]Effect{}, rest: f.restDigest()}
 	for _, t := range f.targets(targets) {
 		m, err := t.compile()
 		if err != nil {
@@ -216,6 +222,15 @@ func (v *View) compute(apply []int) Effect {
 			tree = with(tree, fl.path(), fl.rest(value))
 		}
 	}
+	for _, fl := range v.settings {
+		leaf := v.f.setting(tree, fl)
+		e.leaves, e.Settings = append(e.leaves, leaf), append(e.Settings, settingText(leaf))
+	}
+	for _, fl := range v.settings {
+		if _, ok := lookup(tree, fl.path()); ok {
+			tree = with(tree, fl.path(), nil)
+		}
+	}
 	e.Version = strings.Join(slices.Compact(slices.Clone(e.versions)), ", ")
 	e.Digest = digest(tree, v.rest)
 	return e
@@ -224,21 +239,27 @@ func (v *View) compute(apply []int) Effect {
 // version is the field's value in merged options. A key of helm.templateValues replaces the whole value of that name
 // (builder.go preprocessHelmValues), so that what stands below it does not reach the chart.
 func (f *File) version(tree any, fl Field) (string, bool) {
-	p := fl.path()
-	if len(p) > 2 && p[1] == "values" {
-		if _, hidden := lookup(tree, []string{"helm", "templateValues", p[2]}); hidden {
-			return "", false
-		}
-	}
-	value, ok := lookup(tree, p)
-	if !ok || value == nil {
-		return "", false
-	}
-	switch value.(type) {
-	case map[string]any, []any:
+	value := f.setting(tree, fl)
+	if value == nil {
 		return "", false
 	}
 	return fl.versionIn(text(value))
+}
+
+// setting is the scalar at a field in merged options, as Fleet reads it; nil if there is none.
+func (f *File) setting(tree any, fl Field) any {
+	p := fl.path()
+	if len(p) > 2 && p[1] == "values" {
+		if _, hidden := lookup(tree, []string{"helm", "templateValues", p[2]}); hidden {
+			return nil
+		}
+	}
+	value, _ := lookup(tree, p)
+	switch value.(type) {
+	case map[string]any, []any:
+		return nil
+	}
+	return value
 }
 
 // rest is what a field's value says besides the version: nil, its format, or all of it if it has another format.

@@ -38,6 +38,7 @@ const (
 
 // The kinds of findings that are not faults.
 const (
+	CodeSetting    Code = "setting"     // a setting of the ring's entry
 	CodeEntry      Code = "entry"       // an entry of the ring: what `service add` shows
 	CodeUnknownKey Code = "unknown-key" // Fleet ignores this key
 	CodeNumber     Code = "number"      // a version that Fleet reads as a number, a bool or a date
@@ -52,7 +53,7 @@ type Error struct {
 	File     string   // as given to Parse
 	Line     int      // from 1
 	Entry    string   // the entry's name, else its position ("#3")
-	Field    Field    // the version field concerned
+	Field    Field    // the version's or setting's field concerned
 	Clusters []string // every cluster concerned, sorted; Error() names the first of them
 	Msg      string   // what is wrong
 	Hint     string   // what to do, one sentence or a command; may be empty

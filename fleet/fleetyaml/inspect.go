@@ -3,6 +3,8 @@ package fleetyaml
 import (
 	"cmp"
 	"slices"
+
+	"rollout/rings"
 )
 
 // Severity says what a finding means for a rollout.
@@ -22,9 +24,10 @@ type Finding struct {
 	Line     int    // 0: no single place
 	Entry    string // as in Error.Entry
 	Field    Field
-	Version  string   // CodeEntry, CodeNumber: what the field says now
-	Nonce    int64    // CodeEntry: the entry's nonce, 0 if none
-	Clusters []string // sorted; for CodeEntry the ring's clusters that get the entry
+	Version  string            // CodeEntry, CodeNumber: what the field says now
+	Nonce    int64             // CodeEntry: the entry's nonce, 0 if none
+	Clusters []string          // sorted; for CodeEntry the ring's clusters that get the entry
+	Type     rings.SettingType // CodeSetting: of the value, Version
 	Msg      string
 	Hint     string
 }
@@ -39,7 +42,8 @@ const probe = "v0-rollout-probe"
 func (f *File) Inspect(c Change) []Finding {
 	c.Version, c.Nonce = probe, f.MaxNonce()+1
 	var found []Finding
-	if view, err := f.View(c.Targets, c.Fields); err == nil {
+	if view, err := f.View(c.Targets, c.Fields, settingFields(c.Settings)...); err == nil {
+		c.Settings = f.probes(view, c)
 		found = append(found, f.ringEntries(view, c)...)
 		found = append(found, f.notDeployed(view, c)...)
 	}
@@ -77,6 +81,10 @@ func (f *File) ringEntries(view *View, c Change) []Finding {
 				w.Hint = `write it in quotes: "` + fe.Old + `"`
 				found = append(found, w)
 			}
+		}
+		for _, fe := range e.Settings {
+			found = append(found, Finding{Severity: Info, Code: CodeSetting, Line: fe.Line, Entry: e.Name, Field: fe.Field, Version: fe.Old,
+				Type: typeOf(f.rawLeaf(e.Index, fe.Field)), Clusters: e.Clusters, Msg: string(fe.Field) + " is " + fe.Old})
 		}
 	}
 	return found

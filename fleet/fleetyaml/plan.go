@@ -32,6 +32,13 @@ type mark struct {
 type entryPlan struct {
 	edit   EntryEdit
 	values map[Field]place
+	after  map[Field]written // what stands there after the edit
+}
+
+// written is a scalar's text, and what Fleet reads there.
+type written struct {
+	text string
+	leaf any
 }
 
 func newPlan(before *View, c Change) *plan {
@@ -64,6 +71,7 @@ func (p *plan) collect() {
 			}
 			p.note(at, fl, v, c.Name)
 		}
+		p.collectSettings(e, c.Name, misses)
 	}
 	if !deployed {
 		p.faults = append(p.faults, p.notDeployed())
@@ -88,7 +96,7 @@ func (p *plan) find(apply []int, fl Field) (int, place) {
 func (p *plan) note(at int, fl Field, v place, cluster string) {
 	ep := p.edits[at]
 	if ep == nil {
-		ep = &entryPlan{values: map[Field]place{}, edit: EntryEdit{
+		ep = &entryPlan{values: map[Field]place{}, after: map[Field]written{}, edit: EntryEdit{
 			Index: at, Name: p.f.entryName(at), Line: p.f.entryLine(at), Nonce: p.c.Nonce,
 			OldNonce: p.f.spec.TargetCustomizations[at].ForceSyncGeneration,
 		}}
@@ -122,7 +130,10 @@ func (p *plan) missFaults(misses map[miss][]string) {
 		} else {
 			e = p.f.fault(CodeMissingField, p.f.entryLine(m.entry), "does not say %s, so that the base value reaches the ring", m.field.Path())
 			e.Entry, e.Field = p.f.entryName(m.entry), m.field
-			e.Hint = "add to the entry, with the version that the ring runs now: " + flowText(m.field)
+			e.Hint = "add to the entry, with the version that the ring runs now: " + flowText(m.field, "VERSION")
+			if !slices.Contains(p.c.Fields, m.field) {
+				e.Hint = "add to the entry, with the value that the ring has now: " + flowText(m.field, "VALUE")
+			}
 		}
 		e.Clusters = sorted(clusters)
 		p.faults = append(p.faults, e)
@@ -130,8 +141,8 @@ func (p *plan) missFaults(misses map[miss][]string) {
 }
 
 // flowText writes a path as a person would add it: `helm: {values: {image: {tag: VERSION}}}`.
-func flowText(fl Field) string {
-	path, value := fl.path(), fl.render("VERSION")
+func flowText(fl Field, what string) string {
+	path, value := fl.path(), fl.render(what)
 	if !plainSafe(value, true) {
 		value = strconv.Quote(value)
 	}
@@ -167,6 +178,11 @@ func (p *plan) write() {
 				p.writeField(ep, fl, v)
 			}
 		}
+		for _, s := range p.c.Settings {
+			if v, ok := ep.values[s.Field]; ok {
+				p.writeSetting(ep, s, v)
+			}
+		}
 		p.writeNonce(at, ep)
 	}
 	slices.SortFunc(p.splices, func(a, b splice) int { return cmp.Compare(a.start, b.start) })
@@ -191,28 +207,14 @@ func (p *plan) refuse(ep *entryPlan, code Code, fl Field, line int, msg, hint st
 }
 
 func (p *plan) writeField(ep *entryPlan, fl Field, v place) {
+	const onOneLine = "write the version on one line, plain or in quotes"
 	n := v.value
-	if why, line := p.shared(v); why != "" {
-		p.refuse(ep, CodeShared, fl, line, fl.Path()+" "+why, "write the value out in this entry")
+	start, end, ok := p.editable(ep, fl, v, onOneLine)
+	if !ok {
 		return
 	}
-	start, end, why := p.f.locate(n)
-	switch tag := n.ShortTag(); {
-	case why != "":
-	case tag == "!!null":
-		why = "has no value"
-	case tag == "!!bool", n.Style&yaml.TaggedStyle != 0 && tag != "!!str":
-		why = "is not a string or a number"
-	}
-	switch {
-	case why != "":
-		p.refuse(ep, CodeScalar, fl, n.Line, fl.Path()+" "+why, "write the version on one line, plain or in quotes")
-		return
-	case isTemplate(n.Value):
-		p.refuse(ep, CodeTemplate, fl, n.Line, fl.Path()+" is a template, which Fleet fills in for each cluster", "write a plain version, or name another field")
-		return
-	case p.imageScan(v):
-		p.refuse(ep, CodeImageScan, fl, n.Line, fl.Path()+" has an $imagescan marker: Fleet writes it, too", "remove the marker; a version has one writer")
+	if tag := n.ShortTag(); tag == "!!bool" || n.Style&yaml.TaggedStyle != 0 && tag != "!!str" {
+		p.refuse(ep, CodeScalar, fl, n.Line, fl.Path()+" is not a string or a number", onOneLine)
 		return
 	}
 	old, ok := fl.versionIn(n.Value)
@@ -223,10 +225,35 @@ func (p *plan) writeField(ep *entryPlan, fl Field, v place) {
 	}
 	ep.edit.Fields = append(ep.edit.Fields, FieldEdit{Field: fl, Line: n.Line, Old: old, New: p.c.Version})
 	value := fl.render(p.c.Version)
+	ep.after[fl] = written{value, value}
 	if n.Value == value && p.isString(ep.edit.Index, fl) {
 		return
 	}
 	p.splices = append(p.splices, splice{start, end, quoteLike(n, value, inFlow(v.chain))})
+}
+
+// editable finds the bytes of a scalar that an edit may replace; it refuses one that has no such bytes, or another writer.
+func (p *plan) editable(ep *entryPlan, fl Field, v place, ifOdd string) (start, end int, ok bool) {
+	n := v.value
+	if why, line := p.shared(v); why != "" {
+		p.refuse(ep, CodeShared, fl, line, fl.Path()+" "+why, "write the value out in this entry")
+		return 0, 0, false
+	}
+	start, end, why := p.f.locate(n)
+	if why == "" && n.ShortTag() == "!!null" {
+		why = "has no value"
+	}
+	switch {
+	case why != "":
+		p.refuse(ep, CodeScalar, fl, n.Line, fl.Path()+" "+why, ifOdd)
+	case isTemplate(n.Value):
+		p.refuse(ep, CodeTemplate, fl, n.Line, fl.Path()+" is a template, which Fleet fills in for each cluster", "write a plain version, or name another field")
+	case p.imageScan(v):
+		p.refuse(ep, CodeImageScan, fl, n.Line, fl.Path()+" has an $imagescan marker: Fleet writes it, too", "remove the marker; a version has one writer")
+	default:
+		return start, end, true
+	}
+	return 0, 0, false
 }
 
 // isString reports whether Fleet reads the field as a string. A version that it reads as a number is written anew even if
@@ -282,11 +309,22 @@ func (p *plan) writeNonce(at int, ep *entryPlan) {
 	if entry.Kind != yaml.MappingNode {
 		return // an alias: writeField refused it
 	}
-	top, _ := pair(entry, p.c.Fields[0].path()[0])
+	top, _ := pair(entry, p.firstOf(ep).path()[0])
 	if top == nil {
 		return // a merge key: writeField refused it
 	}
 	p.writeMark(ep, entry, top, "write a plain number", "write the number out in this entry")
+}
+
+// firstOf is the first of the fields and settings that the entry says.
+func (p *plan) firstOf(ep *entryPlan) Field {
+	all := append(slices.Clone(p.c.Fields), settingFields(p.c.Settings)...)
+	for _, fl := range all {
+		if _, ok := ep.values[fl]; ok {
+			return fl
+		}
+	}
+	return all[0]
 }
 
 // writeMark writes the mark into an entry, beside its key `top`.

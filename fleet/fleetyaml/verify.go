@@ -23,7 +23,7 @@ func (p *plan) verify(edited []byte) (*View, Faults) {
 	if !reflect.DeepEqual(p.expected(), any(after.raw)) {
 		return nil, p.failed("Fleet would not read exactly what is to be changed: a merge key after it wins, or something repeats it")
 	}
-	view, err := after.View(p.c.Targets, p.c.Fields)
+	view, err := after.View(p.c.Targets, p.c.Fields, settingFields(p.c.Settings)...)
 	if err != nil {
 		return nil, FaultsOf(err)
 	}
@@ -42,7 +42,7 @@ func (p *plan) expected() any {
 	for at, ep := range p.edits {
 		entry := []string{"targetCustomizations", strconv.Itoa(at)}
 		for fl := range ep.values {
-			tree = with(tree, slices.Concat(entry, fl.path()), fl.render(p.c.Version))
+			tree = with(tree, slices.Concat(entry, fl.path()), ep.after[fl].leaf)
 		}
 		tree = with(tree, append(entry, p.mark.key), p.mark.leaf)
 	}
@@ -55,7 +55,7 @@ func (p *plan) compareNodes(after *File) string {
 	added := map[*yaml.Node]bool{}
 	for at, ep := range p.edits {
 		for fl, v := range ep.values {
-			changed[v.value] = fl.render(p.c.Version)
+			changed[v.value] = ep.after[fl].text
 		}
 		if old := child(p.f.entries[at], p.mark.key); old != nil {
 			changed[old] = p.mark.text
@@ -172,6 +172,8 @@ func (p *plan) checkOne(o Outcome) *Error {
 		return e
 	case slices.ContainsFunc(b.versions, func(v string) bool { return v != p.c.Version }):
 		return p.overridden(b)
+	default:
+		return p.checkSettings(b)
 	}
 	return nil
 }
@@ -192,7 +194,8 @@ func (p *plan) overridden(b Effect) *Error {
 }
 
 func sameEffect(a, b Effect) bool {
-	return a.Deployed == b.Deployed && a.Nonce == b.Nonce && a.Digest == b.Digest && slices.Equal(a.versions, b.versions)
+	return a.Deployed == b.Deployed && a.Nonce == b.Nonce && a.Digest == b.Digest && slices.Equal(a.versions, b.versions) &&
+		reflect.DeepEqual(a.leaves, b.leaves)
 }
 
 // outside is the fault of a cluster that is not in the ring and would change all the same.
