@@ -62,6 +62,8 @@ type Item struct {
 	Version rings.Version `json:"version,omitempty"`
 	Nonce   int64         `json:"nonce,omitempty"`
 	From    rings.Version `json:"from,omitempty"` // for the commit message
+	// Settings are the values that the attempt writes beside the version.
+	Settings rings.Values `json:"settings,omitempty"`
 	// Base is the tip that the attempt was decided on; the attempt's commit is
 	// the first after it at which the file holds Version and Nonce.
 	Base string `json:"base,omitempty"`
@@ -152,20 +154,25 @@ type Survey struct {
 	// are none; Versions then lists each once, sorted.
 	Version  rings.Version   `json:"version,omitempty"`
 	Versions []rings.Version `json:"versions,omitempty"`
+	// Settings are the values of the target's settings that all expected clusters
+	// get; Unsettled those that differ, or that some have not: each value once,
+	// sorted, none when nobody has one.
+	Settings  rings.Values                   `json:"settings,omitempty"`
+	Unsettled map[rings.SettingName][]string `json:"unsettled,omitempty"`
 	// Nonce is what all expected clusters get, 0 when they differ or have none.
 	Nonce    int64 `json:"nonce,omitempty"`
 	MaxNonce int64 `json:"maxNonce,omitempty"` // largest of the whole file
 
 	// Commit is the attempt's commit, when Item asked for a version and nonce
-	// and the branch holds them since Base: the first at which it does, whoever
+	// and the branch holds them, and its settings, since Base: the first at which it does, whoever
 	// made it. Without a question it is the last commit that touched the path.
 	Commit string    `json:"commit,omitempty"`
 	Author string    `json:"author,omitempty"` // of Commit
 	At     time.Time `json:"at,omitzero"`      // of Commit: committer time
 	// Lineage are the commits from Commit to Tip, oldest first, both included.
 	Lineage []string `json:"lineage,omitempty"`
-	// Superseded is the first commit after Commit that takes Version or Nonce
-	// away again; nil while they hold to the tip.
+	// Superseded is the first commit after Commit that takes Version, Nonce or a
+	// value of a setting away again; nil while they hold to the tip.
 	Superseded *Foreign `json:"superseded,omitempty"`
 	// Rewritten: the tip does not descend from Base (or from the commit that
 	// was known before).
@@ -186,7 +193,9 @@ type Foreign struct {
 	Author  string        `json:"author"`
 	At      time.Time     `json:"at,omitzero"`
 	Version rings.Version `json:"version,omitempty"` // what the ring gets there
-	Nonce   int64         `json:"nonce,omitempty"`
+	// Settings are the values that the attempt's settings have there.
+	Settings rings.Values `json:"settings,omitempty"`
+	Nonce    int64        `json:"nonce,omitempty"`
 }
 
 // Excluded is a cluster of the ring that the service is not deployed to.

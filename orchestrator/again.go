@@ -31,11 +31,13 @@ func NewRetry(a *rings.Application, r Again) (Created, error) {
 	old := r.Of
 	options := old.Options
 	options.Reason, options.GoOver = r.Reason, r.Override
-	c := Created{Kind: KindRetry, Of: old.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Options: options, Link: r.Link}
-	wanted := map[Ref]bool{}
+	c := Created{Kind: KindRetry, Of: old.ID, Scope: scopeOf(a), Options: options, Link: r.Link}
+	c.begin()
+	again := map[Ref]bool{}
 	for _, st := range old.Steps {
 		if !st.Undo && !st.Observed && !(r.Failed && st.Phase == StepDone) {
-			wanted[st.ref()], c.Plan[st.Target.Service] = true, st.To
+			again[st.ref()] = true
+			c.want(st.Target.Service, st.To, st.Settings, st.Keep)
 		}
 	}
 	var named []rings.Ring
@@ -44,20 +46,20 @@ func NewRetry(a *rings.Application, r Again) (Created, error) {
 		if err != nil {
 			return Created{}, err
 		}
-		if !slices.ContainsFunc(old.Steps, func(st *StepState) bool { return st.Ring == was.Name && wanted[st.ref()] }) {
+		if !slices.ContainsFunc(old.Steps, func(st *StepState) bool { return st.Ring == was.Name && again[st.ref()] }) {
 			continue
 		}
 		named = append(named, *ring)
 		c.addRing(a, *ring, was.Named, r.Empty)
 	}
-	if len(wanted) == 0 {
+	if len(again) == 0 {
 		return Created{}, &rings.InvalidError{What: fmt.Sprintf("rollout %q", old.ID), Faults: []string{"everything is done: there is nothing to try again"}}
 	}
-	steps, err := newSteps(a, named, c.Plan, options)
+	steps, err := newSteps(a, named, c.wanted(), options)
 	if err != nil {
 		return Created{}, err
 	}
-	c.Steps = onlyWanted(steps, wanted)
+	c.Steps = onlyWanted(steps, again)
 	return c, permitted(a, c)
 }
 
@@ -81,7 +83,7 @@ func onlyWanted(steps []NewStep, wanted map[Ref]bool) []NewStep {
 }
 
 // NewRollback makes the first event of a rollout that takes an earlier one
-// back (invariant 11): exactly the versions that it changed, the last ring
+// back (invariant 11): exactly the versions and settings that it changed, the last ring
 // first, dependents before what they depend on. Gates, soaks and checks of the
 // rings are not asked for on the way back. It is an *rings.InvalidError when
 // the earlier one changed nothing, or something that cannot be restored.
@@ -93,8 +95,8 @@ func NewRollback(a *rings.Application, r Again) (Created, error) {
 	if err != nil {
 		return Created{}, err
 	}
-	c := Created{Kind: KindRollback, Of: r.Of.ID, Scope: scopeOf(a), Plan: map[rings.ServiceName]rings.Version{}, Link: r.Link,
-		Options: Options{Reason: r.Reason, GoOver: r.Override}}
+	c := Created{Kind: KindRollback, Of: r.Of.ID, Scope: scopeOf(a), Link: r.Link, Options: Options{Reason: r.Reason, GoOver: r.Override}}
+	c.begin()
 	for _, name := range ringsOf(changed) {
 		ring, err := a.Ring(name)
 		if err != nil {
@@ -108,10 +110,31 @@ func NewRollback(a *rings.Application, r Again) (Created, error) {
 			return Created{}, err
 		}
 		st.Undo, st.Target, st.Floor, st.Known = false, TargetOf(*s), max(st.Floor, s.LastNonce), s.Known[st.Ring]
-		c.Steps, c.Plan[s.Name] = append(c.Steps, st), st.To
+		c.Steps = append(c.Steps, st)
+		c.want(s.Name, st.To, st.Settings, st.Keep)
 	}
-	return c, nil
+	return c, c.declares(a)
 }
+
+// begin makes the maps of what is to be rolled out.
+func (c *Created) begin() { c.Plan = map[rings.ServiceName]rings.Version{} }
+
+// want notes what is to be rolled out of a service.
+func (c *Created) want(service rings.ServiceName, v rings.Version, settings rings.Values, keep bool) {
+	if !keep {
+		c.Plan[service] = v
+	}
+	if len(settings) == 0 {
+		return
+	}
+	if c.Settings == nil {
+		c.Settings = map[rings.ServiceName]rings.Values{}
+	}
+	c.Settings[service] = settings
+}
+
+// wanted is what is to be rolled out.
+func (c Created) wanted() wanted { return wanted{c.Plan, c.Settings} }
 
 // wayBack is what remains of a ring's policy for a rollback: how long things
 // may take, and how much may fail.
@@ -126,8 +149,8 @@ func (r Again) check(verb string) error {
 	return &rings.InvalidError{What: fmt.Sprintf("rollout %q", r.Of.ID), Faults: []string{fmt.Sprintf("it is %s, and can be %s when it has ended", r.Of.Phase, verb)}}
 }
 
-// changed returns the steps that are to be taken back: those whose version was
-// changed and has not been taken back.
+// changed returns the steps that are to be taken back: those of which something
+// was changed and has not been taken back.
 func (r Again) changed(a *rings.Application) ([]*StepState, error) {
 	var out []*StepState
 	var faults []string
@@ -142,7 +165,7 @@ func (r Again) changed(a *rings.Application) ([]*StepState, error) {
 		if !st.changed() || st.Phase == StepRolledBack || !slices.Contains(only, st.Ring) {
 			continue
 		}
-		if st.before() == "" {
+		if st.before() == "" && !st.Keep {
 			faults = append(faults, fmt.Sprintf("%s on %s: its clusters ran different versions before, which one entry cannot restore", st.Target.Service, st.Ring))
 		}
 		out = append(out, st)

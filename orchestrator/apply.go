@@ -33,7 +33,7 @@ func Fold(s *State, events []Event) *State {
 
 func create(e Event, c Created) *State {
 	s := &State{
-		ID: e.Rollout, Kind: c.Kind, Of: c.Of, Release: c.Release, Train: c.Train, Scope: c.Scope, Plan: c.Plan, Options: c.Options,
+		ID: e.Rollout, Kind: c.Kind, Of: c.Of, Release: c.Release, Train: c.Train, Scope: c.Scope, Plan: c.Plan, Settings: c.Settings, Options: c.Options,
 		Phase:     Pending,
 		Over:      c.Over,
 		StartedBy: e.Actor, Link: c.Link, StartedAt: e.At,
@@ -49,7 +49,7 @@ func (s *State) addSteps(steps []NewStep) {
 	for _, n := range steps {
 		s.Steps = append(s.Steps, &StepState{
 			Ring: n.Ring, Target: n.Target, Needs: n.Needs, Wave: n.Wave, Policy: s.ring(n.Ring).Policy, Undo: n.Undo, Observed: n.Observed,
-			To: n.To, Known: n.Known, Floor: n.Floor, Phase: StepWaiting,
+			To: n.To, Settings: n.Settings, Keep: n.Keep, Known: n.Known, Floor: n.Floor, Phase: StepWaiting,
 		})
 	}
 }
@@ -251,7 +251,7 @@ func (s *State) verifyAnswered(a Action, o Outcome) {
 		case v == nil:
 		case a.Ring == r.Name:
 			r.Peopled = len(v.Expected)+len(v.Excluded) > 0
-		case v.agrees(st.To):
+		case v.agreesWith(st):
 			st.UpstreamSame = true
 		}
 	}

@@ -76,10 +76,10 @@ func (st *StepState) foundLate(v *Survey) {
 	}
 }
 
-// noteChange remembers what the first attempt that changed the version changed.
+// noteChange remembers what the first attempt that changed something changed.
 func (st *StepState) noteChange() {
-	if st.Attempt.Ours && !st.Changed && st.Attempt.From != st.Attempt.Version {
-		st.Changed, st.Was = true, st.Attempt.From
+	if st.Attempt.Ours && !st.Changed && st.Attempt.changes() {
+		st.Changed, st.Was, st.Before = true, st.Attempt.From, st.Attempt.Had
 	}
 }
 
@@ -165,8 +165,12 @@ func (st *StepState) started(at time.Time) {
 	st.Phase, st.Survey, st.Unplaced, st.Proposal = StepSurveying, nil, false, nil
 }
 
-// decided begins an attempt, which may be one that was found on the branch.
+// decided begins an attempt, which may be one that was found on the branch. A
+// step that keeps the ring's version knows from now on which one that is.
 func (st *StepState) decided(a Attempt, at time.Time) {
+	if st.Keep {
+		st.To = a.Version
+	}
 	st.Attempt, st.Phase, st.Pushes, st.Doubt = a, StepPublishing, 0, false
 	if !a.Ours {
 		st.published(a.Commit, at)

@@ -50,10 +50,18 @@ func (st *StepState) lost() (Failure, bool) {
 		f := v.Superseded
 		return Failure{Code: CodeSuperseded,
 			Words: fmt.Sprintf("commit %s by %s sets %s to %s for %s (nonce %d); it is not overwritten",
-				short(f.Commit), f.Author, st.Target.Service, f.Version, st.Ring, f.Nonce),
+				short(f.Commit), f.Author, st.Target.Service, f.says(), st.Ring, f.Nonce),
 			Hint: "agree with its author, then create the rollout again"}, true
 	}
 	return Failure{}, false
+}
+
+// says is what the ring gets there.
+func (f *Foreign) says() string {
+	if len(f.Settings) == 0 {
+		return string(f.Version)
+	}
+	return fmt.Sprintf("%s %s", f.Version, f.Settings)
 }
 
 // failure says why the step must end badly now, if it must: Fleet's own
@@ -207,7 +215,7 @@ func (st *StepState) doneReason() string {
 	if !st.Attempt.Ours && !st.ReadySince.After(st.PublishedAt) {
 		return fmt.Sprintf("already live since %s (commit %s by %s)", st.Survey.At.UTC().Format(time.RFC3339), short(st.Attempt.Commit), st.Survey.Author)
 	}
-	return fmt.Sprintf("%s acknowledged by %d of %d clusters at commit %s", st.To, st.Counts[ClusterReady], st.expected(), short(st.Attempt.Commit))
+	return fmt.Sprintf("%s acknowledged by %d of %d clusters at commit %s", st.wants(), st.Counts[ClusterReady], st.expected(), short(st.Attempt.Commit))
 }
 
 // wantsLook says why the branch must be read again, if it must.

@@ -87,13 +87,13 @@ func New(a *rings.Application, r Request) (Created, error) {
 	if plan, err = plan.Only(r.Only); err != nil {
 		return Created{}, err
 	}
-	if c.Plan = plan.Versions(); len(plan) == 0 {
+	if c.Plan, c.Settings = plan.Versions(), plan.Settings(); len(plan) == 0 {
 		return Created{}, &rings.InvalidError{What: fmt.Sprintf("plan of application %q", a.Name), Faults: []string{"it is empty: there is nothing to roll out"}}
 	}
 	for _, ring := range named {
 		c.addRing(a, ring, slices.Contains(r.Rings, ring.Name), r.Empty)
 	}
-	if c.Steps, err = newSteps(a, named, c.Plan, c.Options); err != nil {
+	if c.Steps, err = newSteps(a, named, c.wanted(), c.Options); err != nil {
 		return Created{}, err
 	}
 	return c, permitted(a, c)
@@ -112,8 +112,11 @@ func scopeOf(a *rings.Application) Scope {
 	return Scope{App: a.Name, Workspace: a.Workspace, Manager: a.Manager, RingLabel: a.RingLabel, Selector: a.Selector}
 }
 
-// permitted looks whether the application's history allows the rollout.
+// permitted looks whether the application's settings and history allow the rollout.
 func permitted(a *rings.Application, c Created) error {
+	if err := c.checkSettings(a); err != nil {
+		return err
+	}
 	if c.Options.Reason == "" {
 		if faults := heldVersions(a, c); len(faults) > 0 {
 			return &HeldError{Faults: faults}
@@ -179,14 +182,30 @@ func unverified(a *rings.Application, ring NewRing, steps []NewStep) []string {
 			continue
 		}
 		switch k := s.Known[ring.Upstream]; {
-		case k.Version != st.To:
+		case !st.Keep && k.Version != st.To:
 			faults = append(faults, fmt.Sprintf("%s: %s is wanted, %s is recorded there", s.Name, st.To, orNothing(k.Version)))
+		case !st.Settings.In(k.Settings):
+			faults = append(faults, otherSettings(s.Name, st.Settings, k.Settings)...)
 		case k.Verified == "":
-			faults = append(faults, fmt.Sprintf("%s %s: no rollout ended well with it there, or it was changed since", s.Name, st.To))
+			faults = append(faults, fmt.Sprintf("%s %s: no rollout ended well with it there, or it was changed since", s.Name, st.wants()))
 		}
 	}
 	return faults
 }
+
+// otherSettings says which values are not recorded on the ring before.
+func otherSettings(service rings.ServiceName, want, have rings.Values) []string {
+	var faults []string
+	for _, name := range want.Names() {
+		if v := have[name]; v != want[name] {
+			faults = append(faults, fmt.Sprintf("%s: %s=%s is wanted, %s is recorded there", service, name, want[name], orNothing(rings.Version(v))))
+		}
+	}
+	return faults
+}
+
+// wants is what the step wants, in words.
+func (n NewStep) wants() string { return strings.TrimSpace(string(n.To) + " " + n.Settings.String()) }
 
 func orNothing(v rings.Version) string {
 	if v == "" {
@@ -203,22 +222,36 @@ func heldVersions(a *rings.Application, c Created) []string {
 		if err != nil || st.Observed {
 			continue
 		}
-		if h, held := s.Held[st.Ring][st.To]; held {
-			faults = append(faults, fmt.Sprintf("%s %s was withdrawn from %s by rollout %s on %s: %s", s.Name, st.To, st.Ring, h.Rollout, h.At.UTC().Format("2006-01-02 15:04"), h.Reason))
+		for _, v := range st.holdable() {
+			if h, held := s.Held[st.Ring][v]; held {
+				faults = append(faults, fmt.Sprintf("%s %s was withdrawn from %s by rollout %s on %s: %s", s.Name, v, st.Ring, h.Rollout, h.At.UTC().Format("2006-01-02 15:04"), h.Reason))
+			}
 		}
 	}
 	return faults
 }
 
+// holdable is what of the step a rollback may have withdrawn.
+func (n NewStep) holdable() []rings.Version {
+	var out []rings.Version
+	if n.To != "" {
+		out = append(out, n.To)
+	}
+	for _, name := range n.Settings.Names() {
+		out = append(out, rings.HoldOf(name, n.Settings[name]))
+	}
+	return out
+}
+
 // newSteps makes the steps, ring by ring, wave by wave. Before them come, for
 // each ring, the services outside the plan that planned ones depend on: they
 // are only observed.
-func newSteps(a *rings.Application, named []rings.Ring, plan map[rings.ServiceName]rings.Version, o Options) ([]NewStep, error) {
+func newSteps(a *rings.Application, named []rings.Ring, want wanted, o Options) ([]NewStep, error) {
 	g, err := a.Graph()
 	if err != nil {
 		return nil, err
 	}
-	names := sortedServices(plan)
+	names := want.services()
 	needs, outside := g.Needs(names), unplanned(a, names, o)
 	before := g.Needs(slices.Concat(names, outside.all)) // health is looked at when what may change it is done
 	var steps []NewStep
@@ -236,10 +269,10 @@ func newSteps(a *rings.Application, named []rings.Ring, plan map[rings.ServiceNa
 				if err != nil {
 					return nil, err
 				}
-				steps = append(steps, NewStep{
+				steps = append(steps, want.of(NewStep{
 					Ring: ring.Name, Target: TargetOf(*s), Needs: slices.Concat(needs[name], outside.of[name]), Wave: i + 1,
-					To: plan[name], Known: s.Known[ring.Name], Floor: s.LastNonce,
-				})
+					Known: s.Known[ring.Name], Floor: s.LastNonce,
+				}))
 			}
 		}
 	}

@@ -27,16 +27,17 @@ type Body interface{ body() }
 type (
 	// Created is the first event of every rollout, and only the first.
 	Created struct {
-		Kind    Kind                                `json:"kind,omitempty"`
-		Of      ID                                  `json:"of,omitempty"`
-		Release int                                 `json:"release,omitempty"`
-		Train   *Taken                              `json:"train,omitempty"`
-		Scope   Scope                               `json:"scope"`
-		Rings   []NewRing                           `json:"rings"`
-		Plan    map[rings.ServiceName]rings.Version `json:"plan"`
-		Options Options                             `json:"options"`
-		Link    string                              `json:"link,omitempty"`
-		Steps   []NewStep                           `json:"steps"`
+		Kind     Kind                                `json:"kind,omitempty"`
+		Of       ID                                  `json:"of,omitempty"`
+		Release  int                                 `json:"release,omitempty"`
+		Train    *Taken                              `json:"train,omitempty"`
+		Scope    Scope                               `json:"scope"`
+		Rings    []NewRing                           `json:"rings"`
+		Plan     map[rings.ServiceName]rings.Version `json:"plan"`
+		Settings map[rings.ServiceName]rings.Values  `json:"settings,omitempty"`
+		Options  Options                             `json:"options"`
+		Link     string                              `json:"link,omitempty"`
+		Steps    []NewStep                           `json:"steps"`
 		// Over are the locks and closures that a person goes over: those that
 		// stood when the rollout began, and Locks.
 		Over *rings.Barriers `json:"over,omitempty"`
@@ -242,6 +243,8 @@ type NewStep struct {
 	Undo     bool                `json:"undo,omitempty"`
 	Observed bool                `json:"observed,omitempty"`
 	To       rings.Version       `json:"to"`
+	Settings rings.Values        `json:"settings,omitempty"`
+	Keep     bool                `json:"keep,omitempty"`
 	Known    rings.Known         `json:"known"`
 	Floor    int64               `json:"floor,omitempty"`
 }

@@ -86,7 +86,7 @@ func (st *StepState) Explain(now time.Time) string {
 	case StepSurveying:
 		return st.reading()
 	case StepPublishing:
-		return fmt.Sprintf("publishing %s%s", st.To, st.trouble())
+		return fmt.Sprintf("publishing %s%s", st.wants(), st.trouble())
 	case StepProposed:
 		return st.proposing(now)
 	case StepConverging:

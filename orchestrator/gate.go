@@ -187,12 +187,13 @@ func (t *turn) upstreamRead(a Action, st *StepState, o Outcome) {
 	case probe && len(v.Expected)+len(v.Excluded) == 0:
 		t.skipRing(r, "it has no clusters")
 		return
-	case probe || v.agrees(st.To):
+	case probe || v.agreesWith(st):
 		return
 	}
+	says, wanted := v.differs(st)
 	t.failRing(r, Failure{Code: CodeUpstream, Service: st.Target.Service,
-		Words: fmt.Sprintf("%s says %s for %s now, not the %s that was verified there: commit %s by %s", r.Upstream, joinNames(v.present()), st.Target.Service, st.To, short(v.Commit), v.Author),
-		Hint:  fmt.Sprintf("roll %s out on %s again first, or create with --override --reason", st.To, r.Upstream)})
+		Words: fmt.Sprintf("%s says %s for %s now, not the %s that was verified there: commit %s by %s", r.Upstream, says, st.Target.Service, wanted, short(v.Commit), v.Author),
+		Hint:  fmt.Sprintf("roll %s out on %s again first, or create with --override --reason", wanted, r.Upstream)})
 }
 
 // survey returns the service's survey of the answer; nil when there is none.
@@ -203,12 +204,6 @@ func (o Outcome) survey(service rings.ServiceName) *Survey {
 		}
 	}
 	return nil
-}
-
-// agrees reports whether all clusters that the service is deployed to get the
-// version.
-func (v *Survey) agrees(version rings.Version) bool {
-	return v.Version == version || len(v.Expected) == 0
 }
 
 // approved reports whether a person opened the gate, or none is asked for. An
@@ -268,11 +263,20 @@ func (s *State) Content(ring rings.RingName) string {
 		}
 		for _, st := range s.Steps {
 			if st.Ring == r.Name && !st.Undo && !st.Observed && st.Skip == nil {
-				fmt.Fprintf(sum, "%s %s %s\n", r.Name, st.Target.Service, st.To)
+				fmt.Fprintf(sum, "%s %s %s\n", r.Name, st.Target.Service, st.content())
 			}
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// content is what the step is to roll out, the same from its beginning to its
+// end.
+func (st *StepState) content() string {
+	if st.Keep {
+		return st.Settings.String()
+	}
+	return st.wants()
 }
 
 // Awaiting returns the gate that waits for a person's approval now.

@@ -40,11 +40,12 @@ func (t *turn) decide(st *StepState) {
 		t.fail(st, f)
 		return
 	}
-	if st.Survey.Version == st.To && !t.s.Options.Redeploy && st.Survey.Nonce > 0 && t.adopt(st) {
+	if st.says() && !t.s.Options.Redeploy && st.Survey.Nonce > 0 && t.adopt(st) {
 		return
 	}
 	t.emit(AttemptDecided{Ref: st.ref(), Attempt: Attempt{
-		Number: st.Attempt.Number + 1, Version: st.To, From: st.Survey.Version,
+		Number: st.Attempt.Number + 1, Version: st.version(), From: st.Survey.Version,
+		Settings: st.Settings, Had: st.had(),
 		Nonce: t.s.nextNonce(st), Base: st.Survey.Tip, Ours: true,
 	}})
 }
@@ -64,7 +65,7 @@ func (t *turn) refuse(st *StepState) (Failure, bool) {
 				Words: fmt.Sprintf("cluster %q of %s runs it, but would not get the change: %s", x.Cluster, st.Ring, x.Why)}, true
 		}
 	}
-	if st.To == "" {
+	if st.To == "" && !st.Keep {
 		return Failure{Code: CodeRollback, Words: fmt.Sprintf("the clusters of %s ran different versions of %s before, which cannot be restored by one entry", st.Ring, st.Target.Service)}, true
 	}
 	if v, foreign := st.foreignVersion(); foreign && (st.Undo || !t.s.Options.Override) {
@@ -73,7 +74,7 @@ func (t *turn) refuse(st *StepState) (Failure, bool) {
 				st.Target.file(), v, st.Ring, st.Known.Version, short(st.Survey.Commit), st.Survey.Author),
 			Hint: fmt.Sprintf("rollout service adopt %s %s (records it as known), or create with --override --reason", t.s.Scope.App, st.Target.Service)}, true
 	}
-	return Failure{}, false
+	return t.refuseSettings(st)
 }
 
 // file is the path of the fleet.yaml, for people.
@@ -103,12 +104,12 @@ func (v *Survey) present() []rings.Version {
 	return v.Versions
 }
 
-// adopt handles a file that already says the version: it is done when every
+// adopt handles a file that already says version and settings: it is done when every
 // expected cluster is ready under the file's nonce, and waited for when that
 // is on its way; otherwise a new nonce is needed, and adopt returns false
 // (DESIGN section 4, (a) to (c)).
 func (t *turn) adopt(st *StepState) bool {
-	found := Attempt{Number: st.Attempt.Number + 1, Version: st.To, From: st.To,
+	found := Attempt{Number: st.Attempt.Number + 1, Version: st.Survey.Version, From: st.Survey.Version, Settings: st.Settings, Had: st.Settings,
 		Nonce: st.Survey.Nonce, Commit: st.Survey.Commit}
 	probe := &StepState{Attempt: found, Survey: st.Survey, PublishedAt: t.now}
 	for _, name := range st.Survey.Expected {
@@ -258,7 +259,7 @@ func (t *turn) item(st *StepState) Item {
 		return i
 	}
 	if a := st.Attempt; !st.Observed {
-		i.Version, i.Nonce, i.From, i.Base, i.Commit = a.Version, a.Nonce, a.From, a.Base, a.Commit
+		i.Version, i.Nonce, i.From, i.Settings, i.Base, i.Commit = a.Version, a.Nonce, a.From, a.Settings, a.Base, a.Commit
 	}
 	return i
 }

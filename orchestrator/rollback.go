@@ -20,10 +20,10 @@ func (s *State) changed(failed *RingState) []*StepState {
 	return out
 }
 
-// changed reports whether the version on the branch is another one by this
-// step, or may be.
+// changed reports whether what the branch says is something else by this step,
+// or may be.
 func (st *StepState) changed() bool {
-	maybe := st.Attempt.Ours && st.Doubt && st.Attempt.Commit == "" && st.Attempt.From != st.Attempt.Version
+	maybe := st.Attempt.Ours && st.Doubt && st.Attempt.Commit == "" && st.Attempt.changes()
 	return !st.Undo && !st.Observed && (st.Changed || maybe)
 }
 
@@ -84,7 +84,8 @@ func undoRing(all, steps []*StepState) []NewStep {
 			}
 			waves[name] = wave
 			out = append(out, NewStep{Ring: st.Ring, Target: st.Target, Needs: needs[name], Wave: wave, Undo: true,
-				To: st.before(), Known: rings.Known{Version: st.To, Attempted: st.before()}, Floor: max(st.Floor, st.Attempt.Nonce)})
+				To: st.before(), Settings: st.WasSettings(), Keep: st.Keep, Floor: max(st.Floor, st.Attempt.Nonce),
+				Known: rings.Known{Version: st.To, Attempted: st.before(), Settings: st.Settings, Tried: st.WasSettings()}})
 		}
 	}
 	return out

@@ -96,8 +96,11 @@ type State struct {
 	Scope   Scope                               `json:"scope"`
 	Rings   []*RingState                        `json:"ringStates"` // in the order they go
 	Plan    map[rings.ServiceName]rings.Version `json:"plan"`       // the snapshot
-	Options Options                             `json:"options"`
-	Phase   Phase                               `json:"phase"`
+	// Settings are the values of settings that are rolled out; a service may have
+	// some without a version in the plan.
+	Settings map[rings.ServiceName]rings.Values `json:"settings,omitempty"`
+	Options  Options                            `json:"options"`
+	Phase    Phase                              `json:"phase"`
 	// Current is the ring under way, which is watched and which facts are
 	// about; "" before the first.
 	Current rings.RingName `json:"current,omitempty"`
@@ -220,18 +223,24 @@ type StepState struct {
 	// when the service is healthy, so that its dependents may go.
 	Observed bool          `json:"observed,omitempty"`
 	To       rings.Version `json:"to"`
-	Known    rings.Known   `json:"known"` // what the store knew when the rollout was created
-	Floor    int64         `json:"floor"` // the store's last nonce of the service then
-	Phase    StepPhase     `json:"phase"`
-	Failure  *Failure      `json:"failure,omitempty"`
-	Reason   string        `json:"reason,omitempty"` // why Done, Failed or Skipped
-	Skip     *Word         `json:"skip,omitempty"`   // a person wants it left out
+	// Settings are the wanted values. Keep: no version is wanted; the ring keeps
+	// the one that it has, which To says when the attempt is decided.
+	Settings rings.Values `json:"settings,omitempty"`
+	Keep     bool         `json:"keep,omitempty"`
+	Known    rings.Known  `json:"known"` // what the store knew when the rollout was created
+	Floor    int64        `json:"floor"` // the store's last nonce of the service then
+	Phase    StepPhase    `json:"phase"`
+	Failure  *Failure     `json:"failure,omitempty"`
+	Reason   string       `json:"reason,omitempty"` // why Done, Failed or Skipped
+	Skip     *Word        `json:"skip,omitempty"`   // a person wants it left out
 	// UpstreamSame: the ring's upstream still says To.
 	UpstreamSame bool `json:"upstreamSame,omitempty"`
-	// Changed: an attempt put another version on the branch; Was is the one
-	// before the first of them, "" when the clusters had several.
+	// Changed: an attempt put another version or other settings on the branch;
+	// Was and Before are those before the first of them, Was "" when the clusters
+	// had several.
 	Changed bool          `json:"changed,omitempty"`
 	Was     rings.Version `json:"was,omitempty"`
+	Before  rings.Values  `json:"before,omitempty"`
 
 	Attempt Attempt `json:"attempt,omitzero"`
 	// Proposal is where the attempt waits, or last waited, for a merge; nil
@@ -306,10 +315,13 @@ type Attempt struct {
 	Number  int           `json:"number,omitempty"` // from 1
 	Version rings.Version `json:"version,omitempty"`
 	From    rings.Version `json:"from,omitempty"`
-	Nonce   int64         `json:"nonce,omitempty"`
-	Base    string        `json:"base,omitempty"`
-	Commit  string        `json:"commit,omitempty"` // "" until seen on the branch
-	Ours    bool          `json:"ours,omitempty"`   // we publish it; else it was found on the branch and is waited for
+	// Settings are the values that it writes, Had those that they had.
+	Settings rings.Values `json:"settings,omitempty"`
+	Had      rings.Values `json:"had,omitempty"`
+	Nonce    int64        `json:"nonce,omitempty"`
+	Base     string       `json:"base,omitempty"`
+	Commit   string       `json:"commit,omitempty"` // "" until seen on the branch
+	Ours     bool         `json:"ours,omitempty"`   // we publish it; else it was found on the branch and is waited for
 }
 
 // Suspicion is a cluster's Suspect, in line with the others'.

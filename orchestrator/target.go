@@ -18,7 +18,7 @@ func (s Scope) Labels(ring rings.RingName) map[string]string {
 	return a.RingLabels(ring)
 }
 
-// Target says where a service's version is written and how Fleet deploys it:
+// Target says where a service's version and settings are written and how Fleet deploys it:
 // fixed when the rollout is created.
 type Target struct {
 	Service rings.ServiceName `json:"service"`
@@ -28,9 +28,11 @@ type Target struct {
 	GitRepo string            `json:"gitRepo"`
 	// Bundle is the `name:` of fleet.yaml, "" when it has none: then the Bundle
 	// is found among those of the GitRepo.
-	Bundle  string   `json:"bundle,omitempty"`
-	Fields  []string `json:"fields"`
-	Managed bool     `json:"managed,omitempty"` // we created the GitRepo
+	Bundle string   `json:"bundle,omitempty"`
+	Fields []string `json:"fields"`
+	// Settings are what else of the file may be planned.
+	Settings []rings.Setting `json:"settings,omitempty"`
+	Managed  bool            `json:"managed,omitempty"` // we created the GitRepo
 	// AcceptRedeploy: see rings.Service.
 	AcceptRedeploy bool `json:"acceptRedeploy,omitempty"`
 	// Publish is how a version gets onto the branch.
@@ -40,5 +42,5 @@ type Target struct {
 // TargetOf returns the target of a service.
 func TargetOf(s rings.Service) Target {
 	return Target{Service: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, Bundle: s.Bundle,
-		Fields: s.Fields, Managed: s.Managed, AcceptRedeploy: s.AcceptRedeploy, Publish: s.Publish}
+		Fields: s.Fields, Settings: s.Settings, Managed: s.Managed, AcceptRedeploy: s.AcceptRedeploy, Publish: s.Publish}
 }

@@ -88,7 +88,8 @@ func (e *NothingError) Unwrap() error { return ErrNothing }
 
 // NewTrain makes the first event of a rollout that takes to a ring what is
 // verified on the one before, or on the one that is named: service by service,
-// and none without what it depends on. It is a *NothingError when nothing is to
+// and none without what it depends on. It takes versions and no settings, which
+// often differ from ring to ring: those are rolled out by a plan. It is a *NothingError when nothing is to
 // be taken, an *rings.UnknownError for a ring that is not there and an
 // *rings.InvalidError for one that nothing can be taken from.
 func NewTrain(a *rings.Application, t Train) (Created, error) {
@@ -111,7 +112,7 @@ func NewTrain(a *rings.Application, t Train) (Created, error) {
 		return Created{}, err
 	}
 	c.addRing(a, *ring, true, t.Empty)
-	if c.Steps, err = newSteps(a, []rings.Ring{*ring}, plan, c.Options); err != nil {
+	if c.Steps, err = newSteps(a, []rings.Ring{*ring}, c.wanted(), c.Options); err != nil {
 		return Created{}, err
 	}
 	return c, permitted(a, c)

@@ -79,7 +79,7 @@ func left(tx *bolt.Tx, s *orchestrator.State, ring rings.RingName) (map[rings.Se
 		if row.Unlisted {
 			continue
 		}
-		k := rings.Known{Version: st.Attempt.Version, Commit: st.Attempt.Commit, At: st.PublishedAt, DecidedAt: s.StartedAt}
+		k := rings.Known{Version: st.Attempt.Version, Settings: st.Attempt.Settings, Commit: st.Attempt.Commit, At: st.PublishedAt, DecidedAt: s.StartedAt}
 		if !st.Undo && st.Phase == orchestrator.StepDone && ended(s, ring) {
 			k.Verified = string(s.ID)
 		}

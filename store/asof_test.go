@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -126,7 +127,7 @@ func TestObservedKeepsVerified(t *testing.T) {
 		must(t, err)
 		tape = storetest.NewTape(id, first, "bob", storetest.Start.Add(time.Hour))
 		appendAll(t, db, tape.Batch(lease, orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: version, From: version, Commit: "c9"}}, done(ref)))
-		if after := service(t, db).Known["ring-1"]; (after == before) != kept || (after.Verified != "") != kept {
+		if after := service(t, db).Known["ring-1"]; reflect.DeepEqual(after, before) != kept || (after.Verified != "") != kept {
 			t.Errorf("%s: %+v, before it was looked at %+v", version, after, before)
 		}
 	}

@@ -70,6 +70,7 @@ func (a *appender) attempted(app rings.AppName, b orchestrator.AttemptDecided) e
 	if b.Attempt.Ours {
 		known := svc.Known[b.Ring]
 		known.Attempted, known.Verified, known.VerifiedAt = b.Attempt.Version, "", time.Time{}
+		known.Tried = b.Attempt.Settings
 		know(svc, b.Ring, known)
 	}
 	return nil
@@ -82,7 +83,11 @@ func (a *appender) published(s *orchestrator.State, ref orchestrator.Ref, at orc
 	if svc == nil || at.Version == "" {
 		return err
 	}
-	known, old := rings.Known{Version: at.Version, Commit: commit, At: e.At.UTC(), DecidedAt: s.StartedAt.UTC()}, svc.Known[ref.Ring]
+	old := svc.Known[ref.Ring]
+	known := rings.Known{Version: at.Version, Settings: old.Settings.With(at.Settings), Commit: commit, At: e.At.UTC(), DecidedAt: s.StartedAt.UTC()}
+	if st := stepOf(s, ref); st != nil && st.Keep && old.Version == known.Version {
+		known.DecidedAt = old.DecidedSince() // nobody decided on the version
+	}
 	if old.Version == known.Version && old.Commit == known.Commit {
 		known.Verified, known.VerifiedAt = old.Verified, old.VerifiedAt
 	}
@@ -141,10 +146,11 @@ func (a *appender) absent(s *orchestrator.State, ref orchestrator.Ref) error {
 	return nil
 }
 
-// withdrawn puts the hold on what the ring had before the step changed it.
+// withdrawn puts the hold on what the ring had before the step changed it: the
+// version, and each value of a setting.
 func (a *appender) withdrawn(s *orchestrator.State, ref orchestrator.Ref, h rings.Hold) error {
 	st := stepOf(s, ref)
-	if st == nil || !st.Changed || st.Was == "" {
+	if st == nil || !st.Changed {
 		return nil
 	}
 	svc, err := a.service(s.Scope.App, ref.Service)
@@ -152,14 +158,25 @@ func (a *appender) withdrawn(s *orchestrator.State, ref orchestrator.Ref, h ring
 		return err
 	}
 	h.Rollout = string(s.ID)
+	if st.Was != "" && st.Was != st.Attempt.Version {
+		hold(svc, ref.Ring, st.Was, h)
+	}
+	for _, c := range orchestrator.ChangedSettings(st.Before, st.Attempt.Settings) {
+		if c.From != c.To {
+			hold(svc, ref.Ring, rings.HoldOf(c.Name, c.From), h)
+		}
+	}
+	return nil
+}
+
+func hold(svc *rings.Service, ring rings.RingName, v rings.Version, h rings.Hold) {
 	if svc.Held == nil {
 		svc.Held = map[rings.RingName]map[rings.Version]rings.Hold{}
 	}
-	if svc.Held[ref.Ring] == nil {
-		svc.Held[ref.Ring] = map[rings.Version]rings.Hold{}
+	if svc.Held[ring] == nil {
+		svc.Held[ring] = map[rings.Version]rings.Hold{}
 	}
-	svc.Held[ref.Ring][st.Was] = h
-	return nil
+	svc.Held[ring][v] = h
 }
 
 // verified notes that the rollout ended well on the ring with what its steps
@@ -174,13 +191,16 @@ func (a *appender) verified(s *orchestrator.State, ring rings.RingName, at time.
 		if err != nil {
 			return err
 		}
-		if svc == nil || svc.Known[ring].Version != st.To {
+		if svc == nil || svc.Known[ring].Version != st.To || !st.Settings.In(svc.Known[ring].Settings) {
 			continue
 		}
 		known := svc.Known[ring]
 		known.Verified, known.VerifiedAt = string(s.ID), at
 		know(svc, ring, known)
 		release(svc, ring, st.To)
+		for _, name := range st.Settings.Names() {
+			release(svc, ring, rings.HoldOf(name, st.Settings[name]))
+		}
 	}
 	return nil
 }

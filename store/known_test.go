@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -89,8 +90,10 @@ func TestRollbackHolds(t *testing.T) {
 		"found":            {orchestrator.KindRollback, orchestrator.Attempt{From: "v2", Version: "v1", Commit: "c1"}, orchestrator.StepDone, nil},
 		"same version":     {orchestrator.KindRollback, orchestrator.Attempt{From: "v1", Version: "v1", Ours: true}, orchestrator.StepDone, nil},
 		"several versions": {orchestrator.KindRollback, orchestrator.Attempt{Version: "v1", Ours: true}, orchestrator.StepDone, nil},
-		"forward":          {orchestrator.KindForward, orchestrator.Attempt{From: "v2", Version: "v3", Ours: true}, orchestrator.StepDone, nil},
-		"retry":            {orchestrator.KindRetry, orchestrator.Attempt{From: "v2", Version: "v3", Ours: true}, orchestrator.StepDone, nil},
+		"settings": {orchestrator.KindRollback, orchestrator.Attempt{From: "v1", Version: "v1", Settings: rings.Values{"n": "3", "m": "1"}, Had: rings.Values{"n": "5", "m": "1"}, Ours: true},
+			orchestrator.StepDone, map[rings.RingName]map[rings.Version]rings.Hold{"ring-1": {"n=5": hold["ring-1"]["v2"]}}},
+		"forward": {orchestrator.KindForward, orchestrator.Attempt{From: "v2", Version: "v3", Ours: true}, orchestrator.StepDone, nil},
+		"retry":   {orchestrator.KindRetry, orchestrator.Attempt{From: "v2", Version: "v3", Ours: true}, orchestrator.StepDone, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openShop(t)
@@ -193,7 +196,7 @@ func TestVerifiedLeavesOut(t *testing.T) {
 	}))
 	tape := storetest.NewTape(id, first, "bob", storetest.Start)
 	appendAll(t, db, tape.Batch(lease, done(orchestrator.Ref{Ring: "ring-1", Service: "db"}), ringDone("ring-1")))
-	if got := service(t, db).Known["ring-1"]; got != (rings.Known{Version: "v2"}) {
+	if got := service(t, db).Known["ring-1"]; !reflect.DeepEqual(got, rings.Known{Version: "v2"}) {
 		t.Errorf("known: %+v, want v2 as before", got)
 	}
 }

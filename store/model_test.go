@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -307,7 +308,7 @@ func TestKnown(t *testing.T) {
 		if known.At = got.Known["ring-1"].At; known.Version != "" {
 			known.DecidedAt = storetest.Start
 		}
-		if got.LastNonce != nonce || got.Known["ring-1"] != known {
+		if got.LastNonce != nonce || !reflect.DeepEqual(got.Known["ring-1"], known) {
 			t.Errorf("service %s: nonce %d, %+v; want %d, %+v", got.Name, got.LastNonce, got.Known["ring-1"], nonce, known)
 		}
 	}

@@ -33,7 +33,7 @@ func (r recorder) place(row *StepSummary, step []byte, now time.Time) error {
 		at = timeOf(last[len(prefix):])
 	}
 	switch {
-	case row.Changed:
+	case row.Changed && row.From != row.To:
 		row.Since, row.By = row.PublishedAt, row.Rollout
 	case last != nil && before.To == row.To:
 		row.Since, row.By = before.Since, before.By

@@ -54,6 +54,7 @@ type Summary struct {
 	Phase     orchestrator.Phase                  `json:"phase"`
 	Reason    string                              `json:"reason,omitempty"` // why it failed, was cancelled or is paused
 	Versions  map[rings.ServiceName]rings.Version `json:"versions"`         // the plan
+	Settings  map[rings.ServiceName]rings.Values  `json:"settings,omitempty"`
 	StartedBy string                              `json:"startedBy"`
 	Why       string                              `json:"why,omitempty"` // the reason that they gave
 	Link      string                              `json:"link,omitempty"`
@@ -216,7 +217,7 @@ func insertRollout(tx *bolt.Tx, e orchestrator.Event) error {
 
 // summarize is the row of the rollout.
 func summarize(s *orchestrator.State) Summary {
-	row := Summary{ID: s.ID, Kind: s.Kind, Of: s.Of, Release: s.Release, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan,
+	row := Summary{ID: s.ID, Kind: s.Kind, Of: s.Of, Release: s.Release, App: s.Scope.App, Rings: s.RingNames(), Versions: s.Plan, Settings: s.Settings,
 		StartedBy: s.StartedBy, Why: s.Options.Reason, Link: s.Link, StartedAt: s.StartedAt.UTC()}
 	row.advance(s)
 	return row

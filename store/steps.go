@@ -16,17 +16,18 @@ import (
 // of a service, when, and by which rollout. Steps that only look at a service
 // have none.
 type StepSummary struct {
-	Rollout orchestrator.ID        `json:"rollout"`
-	App     rings.AppName          `json:"app"`
-	Ring    rings.RingName         `json:"ring"`
-	Service rings.ServiceName      `json:"service"`
-	Undo    bool                   `json:"undo,omitempty"` // it takes another step back
-	Phase   orchestrator.StepPhase `json:"phase"`
-	Reason  string                 `json:"reason,omitempty"`
-	From    rings.Version          `json:"from,omitempty"` // "" when the clusters had several, or when that was never read
-	To      rings.Version          `json:"to"`
-	Changed bool                   `json:"changed,omitempty"` // it put another version on the branch
-	Commits []string               `json:"commits,omitempty"` // of its attempts on the branch, oldest first
+	Rollout  orchestrator.ID        `json:"rollout"`
+	App      rings.AppName          `json:"app"`
+	Ring     rings.RingName         `json:"ring"`
+	Service  rings.ServiceName      `json:"service"`
+	Undo     bool                   `json:"undo,omitempty"` // it takes another step back
+	Phase    orchestrator.StepPhase `json:"phase"`
+	Reason   string                 `json:"reason,omitempty"`
+	From     rings.Version          `json:"from,omitempty"` // "" when the clusters had several, or when that was never read
+	To       rings.Version          `json:"to"`
+	Settings []orchestrator.Changed `json:"settings,omitempty"` // how its settings went
+	Changed  bool                   `json:"changed,omitempty"`  // it put another version, or other settings, on the branch
+	Commits  []string               `json:"commits,omitempty"`  // of its attempts on the branch, oldest first
 	// StartedAt is when it first began, PublishedAt when the branch first had
 	// To, both zero before; FinishedAt is zero while it has not ended.
 	StartedAt   time.Time `json:"startedAt,omitzero"`
@@ -140,7 +141,7 @@ func (r recorder) step(s *orchestrator.State, i int, ended bool) error {
 // summarizeStep is what the state says of the step.
 func summarizeStep(s *orchestrator.State, st *orchestrator.StepState) StepSummary {
 	row := StepSummary{Rollout: s.ID, App: s.Scope.App, Ring: st.Ring, Service: st.Target.Service, Undo: st.Undo, Phase: st.Phase, Reason: st.Reason,
-		To: st.To, Changed: st.Changed, StartedAt: inUTCorZero(st.StartedAt), FinishedAt: inUTCorZero(st.FinishedAt)}
+		To: st.To, Settings: orchestrator.ChangedSettings(st.WasSettings(), st.Settings), Changed: st.Changed, StartedAt: inUTCorZero(st.StartedAt), FinishedAt: inUTCorZero(st.FinishedAt)}
 	switch {
 	case st.Changed:
 		row.From = st.Was

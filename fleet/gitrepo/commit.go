@@ -128,6 +128,7 @@ func (d *draft) save(m *mirror) error {
 type change struct {
 	service  rings.ServiceName
 	from, to rings.Version
+	settings []orchestrator.Changed
 	off      bool // it is taken off the ring
 }
 
@@ -136,12 +137,25 @@ func (c change) String() string {
 	switch {
 	case c.off:
 		return strings.Join(strings.Fields(fmt.Sprintf("undeploy %s %s", c.service, c.from)), " ")
+	case len(c.settings) > 0:
+		return settingsChange(c)
 	case c.from == c.to:
 		return fmt.Sprintf("%s %s again", c.service, c.to)
 	case c.from == "":
 		return fmt.Sprintf("%s -> %s", c.service, c.to)
 	}
 	return fmt.Sprintf("%s %s -> %s", c.service, c.from, c.to)
+}
+
+// settingsChange is a change of settings, with the version where that changes,
+// too.
+func settingsChange(c change) string {
+	words := orchestrator.SettingWords(c.settings)
+	if c.from == c.to {
+		return fmt.Sprintf("%s %s", c.service, words)
+	}
+	c.settings = nil
+	return fmt.Sprintf("%s, %s", c, words)
 }
 
 // message is the commit's message, with trailers for machines.

@@ -195,7 +195,7 @@ func (q *query) fits(ctx context.Context, m *mirror, fork, proposed, tip *node) 
 		}
 	}
 	before, after, now := at[0], at[1], at[2]
-	if !after.holds(q.item.Version, q.item.Nonce) || before.err != nil || before.path != now.path {
+	if !after.holds(q.item) || before.err != nil || before.path != now.path {
 		return "", false, nil
 	}
 	if before.key == now.key {
@@ -216,7 +216,7 @@ func (q *query) fits(ctx context.Context, m *mirror, fork, proposed, tip *node) 
 // change is what the item asks for.
 func (q *query) change() fleetyaml.Change {
 	return fleetyaml.Change{Ring: q.ring, All: q.reach.Clusters, Targets: q.reach.Targets, Fields: q.fields,
-		Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy}
+		Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy, Settings: q.wanted()}
 }
 
 // hunks is a patch without where it applies.

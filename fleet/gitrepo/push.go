@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func unpublished(ctx context.Context, m *mirror, qs []*query, surveys []orchestr
 		if s.Rewritten {
 			return nil, q.refuse(orchestrator.CodeRewritten, "", "branch %q no longer holds commit %s, on which this was decided", m.branch, q.item.Base)
 		}
-		if s.Commit != "" && q.item.Base != "" || q.item.Commit != "" || s.Version == q.item.Version && s.Nonce == q.item.Nonce {
+		if s.Commit != "" && q.item.Base != "" || q.item.Commit != "" || s.Version == q.item.Version && s.Nonce == q.item.Nonce && q.item.Settings.In(s.Settings) {
 			continue
 		}
 		if err := q.check(ctx, m, s); err != nil {
@@ -129,7 +130,7 @@ func (q *query) check(ctx context.Context, m *mirror, s orchestrator.Survey) err
 // manual refuses when somebody set another version for the ring after the
 // attempt was decided: it would be overwritten unseen.
 func (q *query) manual(ctx context.Context, m *mirror, now orchestrator.Survey) error {
-	if q.item.Base == "" || q.item.Base == now.Tip || now.Version == q.item.Version {
+	if q.item.Base == "" || q.item.Base == now.Tip || now.Version == q.item.Version && q.item.Settings.In(now.Settings) {
 		return nil
 	}
 	base, err := m.node(plumbing.NewHash(q.item.Base))
@@ -140,7 +141,8 @@ func (q *query) manual(ctx context.Context, m *mirror, now orchestrator.Survey) 
 	if err != nil {
 		return err
 	}
-	if then.err != nil || then.version == now.Version && fmt.Sprint(then.versions) == fmt.Sprint(now.Versions) {
+	was, is := only(then.settings, q.item.Settings), only(now.Settings, q.item.Settings)
+	if then.err != nil || then.version == now.Version && fmt.Sprint(then.versions) == fmt.Sprint(now.Versions) && maps.Equal(was, is) {
 		return nil
 	}
 	tip, err := m.node(m.tip)
@@ -153,14 +155,15 @@ func (q *query) manual(ctx context.Context, m *mirror, now orchestrator.Survey) 
 	}
 	return q.refuse(orchestrator.CodeManual, "agree with its author, then create the rollout again",
 		"commit %.8s by %s changed service %q of this ring from %s to %s meanwhile; it is not overwritten",
-		last.Commit, last.Author, q.item.Service, said(then.version, then.versions), said(now.Version, now.Versions))
+		last.Commit, last.Author, q.item.Service, said(then.version, then.versions, was), said(now.Version, now.Versions, is))
 }
 
-func said(v rings.Version, several []rings.Version) string {
+func said(v rings.Version, several []rings.Version, settings rings.Values) string {
+	words := string(v)
 	if len(several) > 0 {
-		return fmt.Sprint(several)
+		words = fmt.Sprint(several)
 	}
-	return string(v)
+	return strings.TrimSpace(words + " " + settings.String())
 }
 
 // attempt makes one commit for the queries and pushes it once. errStale means
@@ -211,7 +214,8 @@ func edits(ctx context.Context, m *mirror, qs []*query) (map[string][]byte, []ch
 			return nil, nil, err
 		}
 		files[s.path] = e.Bytes
-		changes = append(changes, change{service: q.item.Service, from: s.version, to: q.item.Version})
+		changes = append(changes, change{service: q.item.Service, from: s.version, to: q.item.Version,
+			settings: orchestrator.ChangedSettings(s.settings, q.item.Settings)})
 	}
 	return files, changes, nil
 }

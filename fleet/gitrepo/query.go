@@ -67,16 +67,20 @@ type state struct {
 	file *fleetyaml.File
 	err  error // why the file cannot be read; then the rest is empty
 
-	version  rings.Version
-	versions []rings.Version
-	nonce    int64
-	expected []rings.ClusterName
-	excluded []orchestrator.Excluded
+	version   rings.Version
+	versions  []rings.Version
+	nonce     int64
+	settings  rings.Values                   // that all expected clusters get
+	unsettled map[rings.SettingName][]string // the others
+	values    map[rings.SettingName][]string // of each expected cluster, "" where it gets none
+	expected  []rings.ClusterName
+	excluded  []orchestrator.Excluded
 }
 
-// holds reports whether every expected cluster gets the version and the nonce.
-func (s *state) holds(v rings.Version, nonce int64) bool {
-	return s.err == nil && len(s.expected) > 0 && s.version == v && s.nonce == nonce
+// holds reports whether every expected cluster gets the item's version, settings
+// and nonce.
+func (s *state) holds(i orchestrator.Item) bool {
+	return s.err == nil && len(s.expected) > 0 && s.version == i.Version && s.nonce == i.Nonce && i.Settings.In(s.settings)
 }
 
 // names of the file, in the order in which Fleet looks for them.
@@ -190,7 +194,7 @@ func (s *state) compute(q *query) {
 	if s.err != nil {
 		return
 	}
-	view, err := s.file.View(q.reach.Targets, q.fields)
+	view, err := s.file.View(q.reach.Targets, q.fields, q.settingFields()...)
 	if err != nil {
 		s.err = err
 		return
@@ -211,8 +215,10 @@ func (s *state) compute(q *query) {
 		for _, v := range strings.Split(e.Version, ", ") {
 			s.versions = append(s.versions, rings.Version(v))
 		}
+		s.takeSettings(q, e)
 		nonces[e.Nonce] = true
 	}
+	s.sumSettings()
 	s.sum(nonces)
 }
 

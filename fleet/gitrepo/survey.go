@@ -60,6 +60,7 @@ func (q *query) survey(ctx context.Context, m *mirror) (orchestrator.Survey, err
 		return out, s.err
 	}
 	out.Version, out.Versions, out.Nonce = s.version, s.versions, s.nonce
+	out.Settings, out.Unsettled = s.settings, s.unsettled
 	out.MaxNonce, out.Expected, out.Excluded = s.file.MaxNonce(), s.expected, s.excluded
 	switch {
 	case q.item.Commit != "":
@@ -102,7 +103,7 @@ func (q *query) first(ctx context.Context, m *mirror, nodes []*node, holds bool)
 		if err != nil {
 			return nil, nil, err
 		}
-		if s.holds(q.item.Version, q.item.Nonce) == holds {
+		if s.holds(q.item) == holds {
 			return n, s, nil
 		}
 	}
@@ -125,13 +126,14 @@ func (q *query) since(ctx context.Context, m *mirror, commit plumbing.Hash, out 
 	}
 	n, s, err := q.first(ctx, m, nodes[1:], false)
 	if n != nil {
-		out.Superseded = foreign(n, s)
+		out.Superseded = q.foreign(n, s)
 	}
 	return err
 }
 
-func foreign(n *node, s *state) *orchestrator.Foreign {
-	return &orchestrator.Foreign{Commit: n.hash.String(), Author: n.author, At: n.at.UTC(), Version: s.version, Nonce: s.nonce}
+func (q *query) foreign(n *node, s *state) *orchestrator.Foreign {
+	return &orchestrator.Foreign{Commit: n.hash.String(), Author: n.author, At: n.at.UTC(), Version: s.version, Nonce: s.nonce,
+		Settings: only(s.settings, q.item.Settings)}
 }
 
 // last finds the last commit that touched the file.

@@ -52,6 +52,7 @@ type ranKey struct {
 	cluster rings.ClusterName
 	version rings.Version
 	nonce   int64
+	set     string // World.Set
 }
 
 // NewChecker returns a checker for what happens in the world from now on. The
@@ -110,7 +111,7 @@ func (k *Checker) Watch() {
 		for _, s := range r.app.Services {
 			for _, c := range k.World.clusters {
 				if v, n, _ := k.World.Running(s.Name, c.name); v != "" {
-					k.ran[ranKey{s.Name, c.name, v, n}] = true
+					k.ran[ranKey{s.Name, c.name, v, n, k.World.Set(s.Name, c.name)}] = true
 				}
 			}
 		}

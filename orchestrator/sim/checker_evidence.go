@@ -46,7 +46,7 @@ func (k *Checker) invariant3Merged(r *run, _ *view, e orchestrator.Event) string
 	a := r.steps[b.Ref].attempt()
 	for _, l := range k.logs {
 		for _, c := range l.commits {
-			if c.entries[b.Service][b.Ring] == (entry{a.Version, a.Nonce}) {
+			if said(a, c.entries[b.Service][b.Ring]) {
 				return ""
 			}
 		}
@@ -75,12 +75,12 @@ func (r *run) healthy(v *view, at orchestrator.Ref) string {
 func (st *stepRun) onBranch() string {
 	a, s := st.attempt(), st.survey
 	switch {
-	case a.Nonce == 0 || a.Version != st.To:
-		return fmt.Sprintf("its attempt is %s/%d, wanted is %s", a.Version, a.Nonce, st.To)
+	case a.Nonce == 0 || a.Version != st.to() || !st.Settings.In(a.Settings):
+		return fmt.Sprintf("its attempt is %s/%d %s, wanted is %s %s", a.Version, a.Nonce, a.Settings, st.to(), st.Settings)
 	case s == nil || s.Commit == "":
 		return "the branch was never seen to hold it"
-	case s.Version != st.To || s.Nonce != a.Nonce:
-		return fmt.Sprintf("the branch says %s/%d, the attempt %s/%d", s.Version, s.Nonce, a.Version, a.Nonce)
+	case s.Version != st.to() || s.Nonce != a.Nonce || !st.Settings.In(s.Settings):
+		return fmt.Sprintf("the branch says %s/%d %s, the attempt %s/%d %s", s.Version, s.Nonce, s.Settings, a.Version, a.Nonce, a.Settings)
 	case s.Superseded != nil || s.Rewritten:
 		return "the branch does not hold it any more"
 	}
@@ -157,12 +157,22 @@ func (k *Checker) truth(r *run, v *view, at orchestrator.Ref) string {
 	a := st.attempt()
 	for _, name := range v.members(at.Service) {
 		acked := acknowledges(v.sighting(at.Service, name).d, a.Nonce) && slices.Contains(st.survey.Expected, name)
-		if acked && r.counts(at.Ring, name) && !k.ran[ranKey{at.Service, name, st.To, a.Nonce}] {
+		if acked && r.counts(at.Ring, name) && !k.ranWith(at.Service, name, st) {
 			is, nonce, _ := k.World.Running(at.Service, name)
-			return fmt.Sprintf("%s is done at %s/%d, %s never ran that: it runs %s/%d", ref(at), st.To, a.Nonce, name, is, nonce)
+			return fmt.Sprintf("%s is done at %s/%d, %s never ran that: it runs %s/%d", ref(at), st.to(), a.Nonce, name, is, nonce)
 		}
 	}
 	return ""
+}
+
+// ranWith reports whether the cluster ran the step's version under its nonce,
+// with its settings.
+func (k *Checker) ranWith(service rings.ServiceName, name rings.ClusterName, st *stepRun) bool {
+	set := k.World.Set(service, name)
+	if planned, ok := st.Settings[drawnSetting]; ok {
+		set = planned
+	}
+	return k.ran[ranKey{service, name, st.to(), st.attempt().Nonce, set}]
 }
 
 // invariant5Soak: a ring is done only when, for the time of its soak, no fact

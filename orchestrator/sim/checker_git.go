@@ -14,8 +14,25 @@ import (
 
 // entry is what a file gives a ring.
 type entry struct {
-	version rings.Version
-	nonce   int64
+	version  rings.Version
+	nonce    int64
+	replicas string // its setting, "" for none
+}
+
+// same reports whether two say the same, the nonce aside.
+func (e entry) same(o entry) bool { return e.version == o.version && e.replicas == o.replicas }
+
+// restored reports whether the step is to go back from what a rollout wrote to
+// what was there: what that one changed, and no more.
+func restored(n orchestrator.NewStep, was, wrote entry) bool {
+	replicas, planned := n.Settings[drawnSetting]
+	if was.version != wrote.version && n.To != was.version {
+		return false
+	}
+	if was.replicas != wrote.replicas {
+		return replicas == was.replicas
+	}
+	return !planned || replicas == was.replicas
 }
 
 // entries reads the rings' entries of a file as [fileOf] writes it, line by
@@ -33,6 +50,8 @@ func entries(text []byte) map[rings.RingName]entry {
 			e = entry{}
 		case "tag":
 			e.version = rings.Version(value)
+		case "replicas":
+			e.replicas = value
 		case "forceSyncGeneration":
 			e.nonce, _ = strconv.ParseInt(value, 10, 64)
 		}
@@ -44,8 +63,8 @@ func entries(text []byte) map[rings.RingName]entry {
 }
 
 // others is the file without what a rollout on the ring may change: the value
-// of its entry's tag, and its nonce.
-func others(text []byte, ring rings.RingName) []byte {
+// of its entry's tag, its setting where that is planned, and its nonce.
+func others(text []byte, ring rings.RingName, setting bool) []byte {
 	var out bytes.Buffer
 	here := false
 	for line := range strings.Lines(string(text)) {
@@ -57,6 +76,8 @@ func others(text []byte, ring rings.RingName) []byte {
 		case here && key == "forceSyncGeneration":
 		case here && key == "tag":
 			out.WriteString("tag\n")
+		case here && setting && key == "replicas":
+			out.WriteString("replicas\n")
 		default:
 			out.WriteString(line)
 		}
@@ -176,21 +197,36 @@ func (k *Checker) invariant8Commit(l *repoLog, was, is logged) string {
 func (r *run) decided(ring rings.RingName, service rings.ServiceName, e entry) bool {
 	for _, undo := range []bool{false, true} {
 		st := r.steps[orchestrator.Ref{Ring: ring, Service: service, Undo: undo}]
-		if st != nil && slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return a.Ours && a.Version == e.version && a.Nonce == e.nonce }) {
+		if st != nil && slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return a.Ours && said(a, e) }) {
 			return true
 		}
 	}
 	return false
 }
 
-// invariant9Bytes: everything but the ring's version and nonce stays as it was.
+// said reports whether the attempt is for what the entry says.
+func said(a orchestrator.Attempt, e entry) bool {
+	replicas, planned := a.Settings[drawnSetting]
+	return a.Version == e.version && a.Nonce == e.nonce && (!planned || replicas == e.replicas)
+}
+
+// plans reports whether the rollout has the service's setting to change.
+func (r *run) plans(ring rings.RingName, service rings.ServiceName) bool {
+	st := r.steps[orchestrator.Ref{Ring: ring, Service: service}]
+	return st != nil && len(st.Settings) > 0
+}
+
+// invariant9Bytes: everything but the ring's version, planned setting and nonce
+// stays as it was.
 func (k *Checker) invariant9Bytes(l *repoLog, was, is logged) string {
 	for _, path := range is.Files {
 		before, after := k.World.File(l.url, was.Hash, path), k.World.File(l.url, is.Hash, path)
-		if _, ok := l.paths[path]; !ok {
+		service, ok := l.paths[path]
+		if !ok {
 			return fmt.Sprintf("%s changes %s", short(is.Hash), path)
 		}
-		if !bytes.Equal(others(before, is.Ring), others(after, is.Ring)) {
+		planned := k.runs[is.Rollout].plans(is.Ring, service)
+		if !bytes.Equal(others(before, is.Ring, planned), others(after, is.Ring, planned)) {
 			return fmt.Sprintf("%s changes more of %s than the version and the nonce of %s", short(is.Hash), path, is.Ring)
 		}
 	}
@@ -203,13 +239,34 @@ func (k *Checker) invariant12Foreign(l *repoLog, was, is logged) string {
 	r := k.runs[is.Rollout]
 	for _, service := range changes(was, is) {
 		st := r.steps[orchestrator.Ref{Ring: is.Ring, Service: service}]
+		if words := l.foreignSetting(r, st, was.entries[service][is.Ring], is.entries[service][is.Ring]); words != "" {
+			return fmt.Sprintf("%s of %s overwrites %s of %s on %s", short(is.Hash), is.Rollout, words, service, is.Ring)
+		}
 		over := was.entries[service][is.Ring].version
-		if r.created.Options.Override || st == nil || st.Known.Version == "" && st.Known.Attempted == "" || st.Known.Wrote(over) || over == st.To || l.wrote(service, is.Ring, over) {
+		if r.created.Options.Override || st == nil || st.Known.Version == "" && st.Known.Attempted == "" || st.Known.Wrote(over) || over == st.to() || l.wrote(service, is.Ring, over) {
 			continue
 		}
 		return fmt.Sprintf("%s of %s overwrites %s of %s on %s, which somebody else wrote", short(is.Hash), is.Rollout, over, service, is.Ring)
 	}
 	return ""
+}
+
+// foreignSetting says which value of the setting somebody else wrote that is
+// overwritten; "" for none.
+func (l *repoLog) foreignSetting(r *run, st *stepRun, was, is entry) string {
+	if was.replicas == is.replicas || r.created.Options.Override || st == nil || st.Known.WroteValue(drawnSetting, was.replicas) {
+		return ""
+	}
+	for i, c := range l.commits {
+		if i == 0 || !c.Ours() || c.Ring != st.Ring {
+			continue
+		}
+		before, after := l.commits[i-1].entries[st.Target.Service][st.Ring], c.entries[st.Target.Service][st.Ring]
+		if after.replicas == was.replicas && before.replicas != after.replicas {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%s=%s, which somebody else wrote,", drawnSetting, was.replicas)
 }
 
 // wrote reports whether a rollout wrote the version there.
@@ -223,20 +280,20 @@ func (l *repoLog) wrote(service rings.ServiceName, ring rings.RingName, v rings.
 }
 
 // origin is what the rollout found on the ring before it first changed the
-// version there; false when it did not.
-func (k *Checker) origin(r *run, service rings.ServiceName, ring rings.RingName) (rings.Version, bool) {
+// version or the setting there, and what it wrote; false when it did not.
+func (k *Checker) origin(r *run, service rings.ServiceName, ring rings.RingName) (was, wrote entry, changed bool) {
 	for _, l := range k.logs {
 		for i, c := range l.commits {
 			if i == 0 || c.Rollout != r.id || c.Ring != ring || r.late(c, service) {
 				continue
 			}
-			before, after := l.commits[i-1].entries[service][ring].version, c.entries[service][ring].version
-			if before != after {
-				return before, true
+			before, after := l.commits[i-1].entries[service][ring], c.entries[service][ring]
+			if !before.same(after) {
+				return before, after, true
 			}
 		}
 	}
-	return "", false
+	return entry{}, entry{}, false
 }
 
 // late reports whether a person merged what the rollout had given up: after it
@@ -248,7 +305,7 @@ func (r *run) late(c logged, service rings.ServiceName) bool {
 	e := c.entries[service][c.Ring]
 	for _, undo := range []bool{false, true} {
 		st := r.steps[orchestrator.Ref{Ring: c.Ring, Service: service, Undo: undo}]
-		if st == nil || !slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return a.Version == e.version && a.Nonce == e.nonce }) {
+		if st == nil || !slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return said(a, e) }) {
 			continue
 		}
 		if st.merged[e.nonce] || !c.seen.After(st.surveyed) {
@@ -259,13 +316,13 @@ func (r *run) late(c logged, service rings.ServiceName) bool {
 }
 
 // present is what the branch gives the ring now.
-func (k *Checker) present(service rings.ServiceName, ring rings.RingName) rings.Version {
+func (k *Checker) present(service rings.ServiceName, ring rings.RingName) entry {
 	for _, l := range k.logs {
 		if e, ok := l.commits[len(l.commits)-1].entries[service]; ok {
-			return e[ring].version
+			return e[ring]
 		}
 	}
-	return ""
+	return entry{}
 }
 
 // invariant11Scope: a rollback takes back exactly what the rollout changed, as
@@ -280,15 +337,15 @@ func (k *Checker) invariant11Scope(r *run, _ *view, e orchestrator.Event) string
 		undo[orchestrator.Ref{Ring: n.Ring, Service: n.Target.Service}] = n
 	}
 	for _, at := range r.order {
-		was, changed := k.origin(r, at.Service, at.Ring)
+		was, wrote, changed := k.origin(r, at.Service, at.Ring)
 		n, taken := undo[at]
 		switch within := r.takesBack(at.Ring); {
 		case changed && within && !taken:
-			return fmt.Sprintf("%s was changed from %s to %s, and is not taken back", ref(at), was, r.steps[at].To)
+			return fmt.Sprintf("%s was changed from %v to %v, and is not taken back", ref(at), was, wrote)
 		case taken && !within:
 			return fmt.Sprintf("%s is taken back, its ring is not to be", ref(at))
-		case taken && changed && n.To != was:
-			return fmt.Sprintf("%s is taken back to %s, it was %s", ref(at), n.To, was)
+		case taken && changed && !restored(n, was, wrote):
+			return fmt.Sprintf("%s is taken back to %s %s, it was %v", ref(at), n.To, n.Settings, was)
 		case taken && !changed && !r.steps[at].mayHaveChanged():
 			return fmt.Sprintf("%s is taken back, and was never changed", ref(at))
 		}
@@ -309,14 +366,14 @@ func (k *Checker) invariant11Rollback(r *run, _ *view, e orchestrator.Event) str
 		back[orchestrator.Ref{Ring: n.Ring, Service: n.Target.Service}] = n
 	}
 	for _, at := range of.order {
-		was, changed := k.origin(of, at.Service, at.Ring)
+		was, wrote, changed := k.origin(of, at.Service, at.Ring)
 		n, taken := back[at]
 		switch {
 		case at.Undo:
-		case changed && !taken && k.present(at.Service, at.Ring) == of.steps[at].To:
-			return fmt.Sprintf("%s was changed by %s from %s, and %s does not take it back", ref(at), b.Of, was, e.Rollout)
-		case changed && taken && n.To != was:
-			return fmt.Sprintf("%s takes %s back to %s, it was %s", e.Rollout, ref(at), n.To, was)
+		case changed && !taken && k.present(at.Service, at.Ring).same(wrote):
+			return fmt.Sprintf("%s was changed by %s from %v, and %s does not take it back", ref(at), b.Of, was, e.Rollout)
+		case changed && taken && !restored(n, was, wrote):
+			return fmt.Sprintf("%s takes %s back to %s %s, it was %v", e.Rollout, ref(at), n.To, n.Settings, was)
 		case taken && !changed && !of.steps[at].mayHaveChanged():
 			return fmt.Sprintf("%s takes %s back, which %s did not change", e.Rollout, ref(at), b.Of)
 		}
@@ -393,12 +450,12 @@ func (k *Checker) invariant11Restored(r *run, _ *view, e orchestrator.Event) str
 		return ""
 	}
 	for _, at := range r.order {
-		was, changed := k.origin(r, at.Service, at.Ring)
+		was, wrote, changed := k.origin(r, at.Service, at.Ring)
 		if at.Undo || !changed || !r.takesBack(at.Ring) {
 			continue
 		}
-		if is := k.present(at.Service, at.Ring); is != was && is == r.steps[at].To {
-			return fmt.Sprintf("the rollout is rolled back, %s still says %s and not %s", ref(at), is, was)
+		if is := k.present(at.Service, at.Ring); !is.same(was) && is.same(wrote) {
+			return fmt.Sprintf("the rollout is rolled back, %s still says %v and not %v", ref(at), is, was)
 		}
 	}
 	return ""

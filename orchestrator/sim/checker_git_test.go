@@ -22,19 +22,19 @@ func TestChecker_history(t *testing.T) {
 		edit       func(string) string
 		decided    entry
 	}{
-		{"as decided", "", edit("tag: v1", "tag: v2"), entry{"v2", 7}},
-		{"not decided", "invariant 8", edit("tag: v1", "tag: v2"), entry{"v2", 8}},
-		{"empty for the ring", "invariant 8", edit("# db", "# the db"), entry{"v2", 7}},
-		{"more than that", "invariant 9", func(text string) string { return edit("# db", "# the db")(edit("tag: v1", "tag: v2")(text)) }, entry{"v2", 7}},
-		{"another ring", "invariant 9", func(text string) string { return strings.ReplaceAll(text, "tag: v1", "tag: v2") }, entry{"v2", 7}},
-		{"over a foreign version", "invariant 12", edit("tag: v1", "tag: v3"), entry{"v3", 7}},
+		{"as decided", "", edit("tag: v1", "tag: v2"), entry{version: "v2", nonce: 7}},
+		{"not decided", "invariant 8", edit("tag: v1", "tag: v2"), entry{version: "v2", nonce: 8}},
+		{"empty for the ring", "invariant 8", edit("# db", "# the db"), entry{version: "v2", nonce: 7}},
+		{"more than that", "invariant 9", func(text string) string { return edit("# db", "# the db")(edit("tag: v1", "tag: v2")(text)) }, entry{version: "v2", nonce: 7}},
+		{"another ring", "invariant 9", func(text string) string { return strings.ReplaceAll(text, "tag: v1", "tag: v2") }, entry{version: "v2", nonce: 7}},
+		{"over a foreign version", "invariant 12", edit("tag: v1", "tag: v3"), entry{version: "v3", nonce: 7}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			app := &rings.Application{Name: "shop", RingLabel: "ring", Rings: []rings.Ring{{Name: "ring-1"}, {Name: "ring-2"}}}
 			service := rings.Service{Name: "db", Repo: "r", Branch: "main", Path: "db", Fields: []string{rings.DefaultField}}
 			app.Services = []rings.Service{service}
-			text := fileOf(app, "db", map[rings.RingName]entry{"ring-1": {"v1", 7}, "ring-2": {"v1", 3}})
+			text := fileOf(app, "db", map[rings.RingName]entry{"ring-1": {version: "v1", nonce: 7}, "ring-2": {version: "v1", nonce: 3}})
 			w := NewWorld(1)
 			w.AddRepo("r", "main")
 			w.AddService(service, []byte(text))

@@ -30,8 +30,8 @@ func invariant1Order(r *run, _ *view, e orchestrator.Event) string {
 		if st != nil && !passed(st.phase) {
 			return fmt.Sprintf("%s starts while %s, which must be before it, is %s", ref(b.Ref), need, st.phase)
 		}
-		if st != nil && st.phase == orchestrator.StepDone && !st.Observed && st.attempt().Version != st.To {
-			return fmt.Sprintf("%s starts on %s at %s, the rollout's version is %s", ref(b.Ref), need, st.attempt().Version, st.To)
+		if st != nil && st.phase == orchestrator.StepDone && !st.Observed && st.attempt().Version != st.to() {
+			return fmt.Sprintf("%s starts on %s at %s, the rollout's version is %s", ref(b.Ref), need, st.attempt().Version, st.to())
 		}
 	}
 	return ""

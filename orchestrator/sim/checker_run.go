@@ -70,6 +70,15 @@ type stepRun struct {
 	merged   map[int64]bool // nonces that were seen on the branch
 }
 
+// to is the version that the step is to end at: of one that keeps what the ring
+// has, the one that its attempt found.
+func (st *stepRun) to() rings.Version {
+	if st.Keep {
+		return st.attempt().From
+	}
+	return st.To
+}
+
 func newRun(app *rings.Application) *run {
 	return &run{app: app, rings: map[rings.RingName]*ringRun{}, steps: map[orchestrator.Ref]*stepRun{}, pending: map[string]orchestrator.Action{},
 		asked: map[string]time.Time{}, claims: map[rings.RingName]bool{}, skips: map[rings.ClusterName]bool{}}

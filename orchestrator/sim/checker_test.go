@@ -180,6 +180,9 @@ var wrong = []struct {
 	})},
 	{"takes back less than it changed", "invariant 11, scope", steps(func(st *orchestrator.StepState) { st.Changed = st.Changed && st.Wave > 1 })},
 	{"overwrites what others wrote", "invariant 12, foreign", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Options.Override = true })},
+	{"forgets the settings that it changed", "invariant 11, scope", steps(func(st *orchestrator.StepState) { st.Before = nil })},
+	{"leaves the settings out", "invariant 3, evidence", steps(func(st *orchestrator.StepState) { st.Settings = nil })},
+	{"overwrites settings of others", "invariant 12, foreign", steps(func(st *orchestrator.StepState) { st.Known.Settings, st.Known.Tried = nil, nil })},
 	{"is taken up again and again", "invariant 13, quiet", believing(func(_ *orchestrator.State, in *orchestrator.Input) { in.Taken = true })},
 	{"forgets its tags", "tags", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Options.Tag = "" })},
 	{"does not decide the same twice", "Step is pure", func() decide {

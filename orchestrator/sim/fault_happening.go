@@ -28,7 +28,7 @@ const (
 	PushElse     Happening = "push-else"      // somebody pushes a file that is no service's
 	PushFolder   Happening = "push-folder"    // somebody pushes a file of a service's folder: all its clusters are upgraded
 	PushFile     Happening = "push-file"      // somebody pushes a comment into a fleet.yaml
-	PushVersion  Happening = "push-version"   // somebody sets a version
+	PushVersion  Happening = "push-version"   // somebody sets a version, or a setting
 	PushNonce    Happening = "push-nonce"     // somebody sets a nonce
 	PushRevert   Happening = "push-revert"    // somebody reverts the newest commit
 	PushBroken   Happening = "push-broken"    // somebody breaks a fleet.yaml, and mends it after a while: the job of all services of the GitRepo fails
@@ -178,7 +178,7 @@ func (w *World) happenToRepo(h Happening, b *bundle, while time.Duration) {
 	case PushFile:
 		w.PushFile(r.url, file, fmt.Appendf(slices.Clone(src), "\n# note %d\n", r.serial), eve)
 	case PushVersion:
-		w.pushMatch(b, versionLine, fmt.Sprintf("v9%d", r.serial))
+		w.pushChange(b)
 	case PushNonce:
 		w.pushMatch(b, nonceLine, fmt.Sprint(100+r.serial))
 	case PushRevert:
@@ -198,6 +198,15 @@ func (w *World) happenToRepo(h Happening, b *bundle, while time.Duration) {
 	}
 }
 
+// pushChange sets a version, or the setting of a service that has one.
+func (w *World) pushChange(b *bundle) {
+	if len(b.service.Settings) > 0 && w.rand.IntN(2) == 0 {
+		w.pushMatch(b, settingLine, fmt.Sprint(90+b.repo.serial))
+		return
+	}
+	w.pushMatch(b, versionLine, fmt.Sprintf("v9%d", b.repo.serial))
+}
+
 // somebodyElse pushes a file that is no service's.
 func (w *World) somebodyElse(r *repo) {
 	w.PushFile(r.url, "README.md", fmt.Appendf(slices.Clone(r.tip().files["README.md"]), "line %d\n", r.serial), eve)
@@ -213,6 +222,7 @@ func (b *bundle) inFolder(name string) string {
 
 var (
 	versionLine = regexp.MustCompile(`\b(?:tag|version):\s*"?([\w.-]+)"?`)
+	settingLine = regexp.MustCompile(`replicas:\s*(\d+)`)
 	nonceLine   = regexp.MustCompile(`forceSyncGeneration:\s*(\d+)`)
 )
 

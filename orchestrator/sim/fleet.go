@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"rollout/fleet/fleetyaml"
@@ -72,8 +73,8 @@ type release struct {
 // releaseKey is what the deploymentID is a function of: what the bundle holds,
 // the options that the cluster gets of the file, and the nonce among them.
 type releaseKey struct {
-	manifest, options, version string
-	nonce                      int64
+	manifest, options, version, settings string
+	nonce                                int64
 }
 
 // sameContent reports whether two differ at most in the nonce.
@@ -88,7 +89,7 @@ func sameContent(a, b *release) bool {
 
 // release is what the effect of a content makes of it.
 func (b *bundle) release(k *content, e effect) *release {
-	key := releaseKey{manifest: k.manifest, options: e.Digest, version: e.Version, nonce: e.Nonce}
+	key := releaseKey{manifest: k.manifest, options: e.Digest, version: e.Version, settings: strings.Join(e.Settings, " "), nonce: e.Nonce}
 	r := b.releases[key]
 	if r == nil {
 		r = &release{releaseKey: key, version: rings.Version(e.Version)}

@@ -38,7 +38,7 @@ func (w *World) valuesDiffer(b *bundle, k *content) bool {
 	}
 	for _, c := range w.clusters {
 		x, y := b.effect(b.content, c), b.effect(k, c)
-		if x.Version != y.Version || x.Digest != y.Digest {
+		if x.Version != y.Version || !slices.Equal(x.Settings, y.Settings) || x.Digest != y.Digest {
 			return true
 		}
 	}

@@ -122,7 +122,7 @@ func (b *bundle) read(files map[string][]byte) *content {
 		return k
 	}
 	k.manifest = digest(rest)
-	k.view, k.viewErr = k.file.View(b.gitRepo.targets, b.fields)
+	k.view, k.viewErr = k.file.View(b.gitRepo.targets, b.fields, b.settingFields()...)
 	for _, m := range clusterLabel.FindAllSubmatch(src, -1) {
 		k.needs = append(k.needs, string(m[1]))
 	}
@@ -176,17 +176,20 @@ type stateKey struct {
 
 // state is what a content says for a ring.
 type state struct {
-	err      error // why nothing can be said
-	version  rings.Version
-	versions []rings.Version
-	nonce    int64
-	expected []rings.ClusterName
-	excluded []orchestrator.Excluded
+	err       error // why nothing can be said
+	version   rings.Version
+	versions  []rings.Version
+	nonce     int64
+	settings  rings.Values                   // that all expected clusters get
+	unsettled map[rings.SettingName][]string // the others
+	expected  []rings.ClusterName
+	excluded  []orchestrator.Excluded
 }
 
-// holds reports whether every expected cluster gets the version and the nonce.
-func (s *state) holds(v rings.Version, nonce int64) bool {
-	return s.err == nil && len(s.expected) > 0 && s.version == v && s.nonce == nonce
+// holds reports whether every expected cluster gets the item's version, settings
+// and nonce.
+func (s *state) holds(i orchestrator.Item) bool {
+	return s.err == nil && len(s.expected) > 0 && s.version == i.Version && s.nonce == i.Nonce && i.Settings.In(s.settings)
 }
 
 // state is what the content says for the clusters with these labels.
@@ -214,6 +217,7 @@ func (w *World) state(b *bundle, k *content, labels map[string]string, ring stri
 			continue
 		}
 		s.take(c.name, e)
+		s.takeSettings(b.service.Settings, e)
 		nonces[e.Nonce] = true
 		s.nonce = e.Nonce
 	}

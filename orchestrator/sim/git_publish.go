@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ func unpublished(qs []*query, found []orchestrator.Survey) (open []*query, no *o
 		if s.Rewritten {
 			return nil, q.refuse(orchestrator.CodeRewritten, fmt.Sprintf("branch %q no longer holds commit %s, on which this was decided", q.bundle.repo.branch, q.item.Base))
 		}
-		if s.Commit != "" && q.item.Base != "" || q.item.Commit != "" || s.Version == q.item.Version && s.Nonce == q.item.Nonce {
+		if s.Commit != "" && q.item.Base != "" || q.item.Commit != "" || s.Version == q.item.Version && s.Nonce == q.item.Nonce && q.item.Settings.In(s.Settings) {
 			continue
 		}
 		if no := q.check(s); no != nil {
@@ -148,12 +149,13 @@ func (q *query) check(s orchestrator.Survey) *orchestrator.Outcome {
 // changedMeanwhile reports whether somebody set another version for the ring
 // after the attempt was decided.
 func (q *query) changedMeanwhile(now orchestrator.Survey) bool {
-	if q.item.Base == "" || q.item.Base == now.Tip || now.Version == q.item.Version {
+	if q.item.Base == "" || q.item.Base == now.Tip || now.Version == q.item.Version && q.item.Settings.In(now.Settings) {
 		return false
 	}
 	r := q.bundle.repo
 	then := q.state(r.commits[r.index[q.item.Base]])
-	return then.err == nil && (then.version != now.Version || !slices.Equal(then.versions, now.Versions))
+	return then.err == nil && (then.version != now.Version || !slices.Equal(then.versions, now.Versions) ||
+		!maps.Equal(only(then.settings, q.item.Settings), only(now.Settings, q.item.Settings)))
 }
 
 // draft applies the intents to the files at the tip, with the real editor.
@@ -165,7 +167,7 @@ func (t *task) draft(qs []*query) (*draft, *orchestrator.Outcome) {
 		all, ring := q.clusters()
 		tip := t.repo.tip()
 		k := q.bundle.at(tip)
-		e, err := k.file.Edit(fleetyaml.Change{Ring: ring, All: all, Targets: q.bundle.gitRepo.targets, Fields: q.bundle.fields,
+		e, err := k.file.Edit(fleetyaml.Change{Settings: q.wanted(), Ring: ring, All: all, Targets: q.bundle.gitRepo.targets, Fields: q.bundle.fields,
 			Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy})
 		if err != nil {
 			return nil, q.refuse(orchestrator.CodeFile, err.Error())

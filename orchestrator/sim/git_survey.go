@@ -62,6 +62,7 @@ func (q *query) survey() (orchestrator.Survey, *orchestrator.Outcome) {
 		return out, q.refuse(orchestrator.CodeFile, s.err.Error())
 	}
 	out.Version, out.Versions, out.Nonce = s.version, s.versions, s.nonce
+	out.Settings, out.Unsettled = s.settings, s.unsettled
 	out.MaxNonce, out.Expected, out.Excluded = k.file.MaxNonce(), s.expected, s.excluded
 	switch {
 	case q.item.Commit != "":
@@ -84,7 +85,7 @@ func (q *query) search(out *orchestrator.Survey) {
 		return
 	}
 	for _, c := range r.commits[base+1:] {
-		if q.state(c).holds(q.item.Version, q.item.Nonce) {
+		if q.state(c).holds(q.item) {
 			q.since(c.hash, out)
 			return
 		}
@@ -104,8 +105,9 @@ func (q *query) since(hash string, out *orchestrator.Survey) {
 		return
 	}
 	for _, c := range r.commits[at+1:] {
-		if s := q.state(c); !s.holds(q.item.Version, q.item.Nonce) {
-			out.Superseded = &orchestrator.Foreign{Commit: c.hash, Author: c.author, At: c.at, Version: s.version, Nonce: s.nonce}
+		if s := q.state(c); !s.holds(q.item) {
+			out.Superseded = &orchestrator.Foreign{Commit: c.hash, Author: c.author, At: c.at, Version: s.version, Nonce: s.nonce,
+				Settings: only(s.settings, q.item.Settings)}
 			return
 		}
 	}

@@ -57,9 +57,9 @@ func learn(a *rings.Application, s *orchestrator.State) {
 		case at.Number == 0:
 			continue
 		case st.Phase == orchestrator.StepDone || at.Commit != "":
-			known = rings.Known{Version: at.Version, Commit: at.Commit, At: st.FinishedAt, DecidedAt: s.StartedAt}
+			known = rings.Known{Version: at.Version, Settings: known.Settings.With(at.Settings), Commit: at.Commit, At: st.FinishedAt, DecidedAt: s.StartedAt}
 		case at.Ours:
-			known.Attempted, known.Verified, known.VerifiedAt = at.Version, "", time.Time{}
+			known.Attempted, known.Tried, known.Verified, known.VerifiedAt = at.Version, at.Settings, "", time.Time{}
 		}
 		if s.Phase == orchestrator.Succeeded && st.Phase == orchestrator.StepDone {
 			known.Verified, known.VerifiedAt = string(s.ID), s.FinishedAt

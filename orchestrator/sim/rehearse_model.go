@@ -116,7 +116,7 @@ func (r *rehearsing) repositories() {
 			if known := s.Known[ring].Version; known != "" {
 				v = known
 			}
-			at[ring] = entry{rings.Version(strconv.Quote(string(v))), s.LastNonce}
+			at[ring] = entry{version: rings.Version(strconv.Quote(string(v))), nonce: s.LastNonce}
 		}
 		r.world.AddService(s, []byte(fileOf(r.app, s.Name, at)))
 	}

@@ -112,6 +112,7 @@ func Draw(seed uint64) *Scenario {
 		d.use("tag")
 	}
 	drawing{rand.New(rand.NewPCG(seed, 0xda75)), d.Scenario}.days()
+	drawing{rand.New(rand.NewPCG(seed, 0x5e77)), d.Scenario}.settings()
 	return d.Scenario
 }
 
@@ -165,7 +166,7 @@ func (d drawing) service(i int) {
 	known := !d.chance(6)
 	entries := map[rings.RingName]entry{}
 	for _, ring := range d.App.Rings {
-		entries[ring.Name] = entry{"v1", int64(d.one(3))}
+		entries[ring.Name] = entry{version: "v1", nonce: int64(d.one(3))}
 		if known {
 			s.Known[ring.Name] = rings.Known{Version: "v1"}
 		}
@@ -260,7 +261,7 @@ func (d drawing) verify(ring rings.RingName) {
 		}
 		s.Known[ring] = rings.Known{Version: "v2", Verified: "shop-0"}
 		entries := entries([]byte(d.Files[s.Name]))
-		entries[ring] = entry{"v2", entries[ring].nonce}
+		entries[ring] = entry{version: "v2", nonce: entries[ring].nonce}
 		d.Files[s.Name] = fileOf(d.App, s.Name, entries)
 	}
 }
@@ -405,6 +406,9 @@ func fileOf(a *rings.Application, service rings.ServiceName, entries map[rings.R
 			fmt.Fprintf(&s, "      %s: %q\n", k, labels[k])
 		}
 		fmt.Fprintf(&s, "  helm:\n    values:\n      image:\n        tag: %s\n", e.version)
+		if e.replicas != "" {
+			fmt.Fprintf(&s, "      replicas: %s\n", e.replicas)
+		}
 		if e.nonce > 0 {
 			fmt.Fprintf(&s, "  forceSyncGeneration: %d\n", e.nonce)
 		}

@@ -54,7 +54,7 @@ func Describe(e orchestrator.Event) string {
 	}
 	switch b := e.Body.(type) {
 	case orchestrator.Created:
-		return fmt.Sprintf("created: %v through %v", b.Plan, b.RingNames())
+		return strings.ReplaceAll(fmt.Sprintf("created: %v %v through %v", b.Plan, b.Settings, b.RingNames()), " map[] through", " through")
 	case orchestrator.Started:
 		return "rollout Running"
 	case orchestrator.Asked:
@@ -172,7 +172,11 @@ func describeAttempt(a orchestrator.Attempt) string {
 	if !a.Ours {
 		return fmt.Sprintf("takes over %s nonce %d at %s", a.Version, a.Nonce, short(a.Commit))
 	}
-	return fmt.Sprintf("decides %s -> %s nonce %d on %s", a.From, a.Version, a.Nonce, short(a.Base))
+	words := orchestrator.SettingWords(orchestrator.ChangedSettings(a.Had, a.Settings))
+	if words != "" {
+		words = ", " + words + ","
+	}
+	return fmt.Sprintf("decides %s -> %s%s nonce %d on %s", a.From, a.Version, words, a.Nonce, short(a.Base))
 }
 
 func describeAction(a orchestrator.Action) string {

@@ -201,6 +201,17 @@ func (w *World) Running(service rings.ServiceName, cluster rings.ClusterName) (v
 	return d.live.release.version, d.live.release.nonce, d.live.healthy
 }
 
+// Set are the values of the service's settings, joined in their order, that the
+// cluster really runs with; "" when nothing runs.
+func (w *World) Set(service rings.ServiceName, cluster rings.ClusterName) string {
+	if c := w.cluster(cluster); c != nil {
+		if d := c.deployment(w.bundle(service)); d != nil && d.live.release != nil {
+			return d.live.release.settings
+		}
+	}
+	return ""
+}
+
 // Labels are a cluster's labels; nil when there is no such cluster. The map is
 // the caller's.
 func (w *World) Labels(name rings.ClusterName) map[string]string {
