@@ -181,12 +181,12 @@ func unverified(a *rings.Application, ring NewRing, steps []NewStep) []string {
 		if err != nil {
 			continue
 		}
-		switch k := s.Known[ring.Upstream]; {
-		case !st.Keep && k.Version != st.To:
-			faults = append(faults, fmt.Sprintf("%s: %s is wanted, %s is recorded there", s.Name, st.To, orNothing(k.Version)))
-		case !st.Settings.In(k.Settings):
-			faults = append(faults, otherSettings(s.Name, st.Settings, k.Settings)...)
-		case k.Verified == "":
+		k := s.Known[ring.Upstream]
+		other := otherSettings(s.Name, st.Settings, k.Settings)
+		if !st.Keep && k.Version != st.To {
+			other = append([]string{fmt.Sprintf("%s: %s is wanted, %s is recorded there", s.Name, st.To, orNothing(k.Version))}, other...)
+		}
+		if faults = append(faults, other...); len(other) == 0 && k.Verified == "" {
 			faults = append(faults, fmt.Sprintf("%s %s: no rollout ended well with it there, or it was changed since", s.Name, st.wants()))
 		}
 	}

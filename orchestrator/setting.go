@@ -210,3 +210,11 @@ func (c Created) eachSetting(a *rings.Application, check func(*rings.Setting, st
 	}
 	return nil
 }
+
+// Refuse says why the engine would refuse the settings of a step that is not
+// begun, when the branch says what the survey does; false when it would not.
+func Refuse(c Created, n NewStep, v Survey) (Failure, bool) {
+	st := &StepState{Ring: n.Ring, Target: n.Target, Settings: n.Settings, Keep: n.Keep, To: n.To, Known: n.Known, Survey: &v}
+	t := &turn{s: &State{Scope: c.Scope, Options: c.Options}}
+	return t.refuseSettings(st)
+}

@@ -112,6 +112,21 @@ func (a *Application) Recorded(ring RingName) map[ServiceName]Version {
 	return out
 }
 
+// RecordedSettings returns the values that are recorded for the settings of each
+// service on the ring; nil when there are none. The map is new.
+func (a *Application) RecordedSettings(ring RingName) map[ServiceName]Values {
+	var out map[ServiceName]Values
+	for _, s := range a.Services {
+		if values := s.Known[ring].Settings; len(values) > 0 {
+			if out == nil {
+				out = map[ServiceName]Values{}
+			}
+			out[s.Name] = values.With(nil)
+		}
+	}
+	return out
+}
+
 // Validate returns an *InvalidError that names every fault, or nil. A cycle of
 // dependencies is returned as a [CycleError] when it is the only fault.
 func (a *Application) Validate() error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,10 +26,11 @@ func (p *program) serviceAdoptCommand() *cli.Command {
 }
 
 type adoptedView struct {
-	Ring    rings.RingName `json:"ring"`
-	Before  rings.Version  `json:"before"`
-	Version rings.Version  `json:"version"`
-	Commit  string         `json:"commit"`
+	Ring     rings.RingName         `json:"ring"`
+	Before   rings.Version          `json:"before"`
+	Version  rings.Version          `json:"version"`
+	Commit   string                 `json:"commit"`
+	Settings []orchestrator.Changed `json:"settings,omitempty"` // of which another value is recorded now
 }
 
 func (p *program) runServiceAdopt(ctx context.Context, app rings.AppName, name rings.ServiceName, words []string) error {
@@ -91,8 +94,12 @@ func (p *program) survey(ctx context.Context, a *rings.Application, s rings.Serv
 		if err != nil {
 			return nil, fmt.Errorf("service %q on ring %q: %w", s.Name, ring, err)
 		}
+		values, err := settingsOn(file, a, s, ring, reach)
+		if err != nil {
+			return nil, fmt.Errorf("service %q on ring %q: %w", s.Name, ring, err)
+		}
 		if v != "" {
-			out[ring] = rings.Known{Version: v, Commit: file.source.Commit}
+			out[ring] = rings.Known{Version: v, Settings: values, Commit: file.source.Commit}
 		}
 	}
 	return out, nil
@@ -107,7 +114,7 @@ func (p *program) adopt(a *rings.Application, name rings.ServiceName, found map[
 		s.Known = map[rings.RingName]rings.Known{}
 	}
 	for ring, k := range found {
-		if s.Known[ring].Version != k.Version {
+		if s.Known[ring].Version != k.Version || !maps.Equal(s.Known[ring].Settings, k.Settings) {
 			k.At = p.now().UTC()
 			s.Known[ring] = k
 		}
@@ -115,15 +122,25 @@ func (p *program) adopt(a *rings.Application, name rings.ServiceName, found map[
 	return nil
 }
 
+// adoptedSettings are the settings of which another value is recorded now.
+func adoptedSettings(was, is rings.Values) []orchestrator.Changed {
+	return slices.DeleteFunc(orchestrator.ChangedSettings(was, is), func(c orchestrator.Changed) bool { return c.From == c.To })
+}
+
 func (p *program) printAdopted(a *rings.Application, s rings.Service, found map[rings.RingName]rings.Known) error {
 	views := []adoptedView{}
 	for _, ring := range a.RingNames() {
 		if k, ok := found[ring]; ok {
-			views = append(views, adoptedView{Ring: ring, Before: s.Known[ring].Version, Version: k.Version, Commit: k.Commit})
+			views = append(views, adoptedView{Ring: ring, Before: s.Known[ring].Version, Version: k.Version, Commit: k.Commit,
+				Settings: adoptedSettings(s.Known[ring].Settings, k.Settings)})
 		}
 	}
 	return p.print(listOf(views), func(w io.Writer) error {
 		for _, v := range views {
+			if words := orchestrator.SettingWords(v.Settings); words != "" {
+				fmt.Fprintf(w, "%s: %s is recorded now (before: %s), %s\n", v.Ring, v.Version, cmpHint(string(v.Before), "nothing"), words)
+				continue
+			}
 			if v.Before == v.Version {
 				fmt.Fprintf(w, "%s: %s, as recorded before\n", v.Ring, v.Version)
 				continue

@@ -107,9 +107,11 @@ func stays(st *orchestrator.StepState) bool {
 	return !st.Undo && st.Attempt.Ours && st.Attempt.Commit != "" && st.Phase != orchestrator.StepRolledBack
 }
 
-// changeOf is what the step has written: "v1 -> v2".
+// changeOf is what the step has written: "v1 -> v2, maxReplicas 3 -> 5".
 func changeOf(st *orchestrator.StepState) string {
 	switch {
+	case st.Changed && len(st.Settings) > 0:
+		return attemptWords(orchestrator.Attempt{From: st.Was, Version: st.To, Had: st.Before, Settings: st.Settings})
 	case st.Changed && st.Was != "":
 		return fmt.Sprintf("%s -> %s", st.Was, st.To)
 	case st.Changed:

@@ -127,53 +127,35 @@ func viewCluster(c rings.Cluster) clusterView {
 	return clusterView{Name: c.Name, App: c.App, Ring: c.Ring, AddedBy: c.AddedBy, AddedAt: instant(c.AddedAt)}
 }
 
-type serviceView struct {
-	App          rings.AppName                `json:"app"`
-	Name         rings.ServiceName            `json:"name"`
-	Repo         string                       `json:"repo"`
-	Branch       string                       `json:"branch"`
-	Path         string                       `json:"path"`
-	GitRepo      string                       `json:"gitRepo"`
-	Bundle       string                       `json:"bundle"`
-	Managed      bool                         `json:"managed"`
-	ClientSecret string                       `json:"clientSecret"`
-	Fields       []string                     `json:"fields"`
-	Publish      string                       `json:"publish"` // push, branch
-	DependsOn    []rings.ServiceName          `json:"dependsOn"`
-	Known        map[rings.RingName]knownView `json:"known"`
-}
-
-type knownView struct {
-	Version rings.Version `json:"version"`
-	Commit  string        `json:"commit"`
-	At      *time.Time    `json:"at"`
-}
-
-func viewService(app rings.AppName, s rings.Service) serviceView {
-	v := serviceView{App: app, Name: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, Bundle: s.Bundle,
-		Managed: s.Managed, ClientSecret: s.Secret, Fields: s.Fields, Publish: word(s.Publish, wordPush), DependsOn: append([]rings.ServiceName{}, s.DependsOn...),
-		Known: map[rings.RingName]knownView{}}
-	for ring, k := range s.Known {
-		v.Known[ring] = knownView{Version: k.Version, Commit: k.Commit, At: instant(k.At)}
-	}
-	return v
-}
-
 type planView struct {
 	App      rings.AppName                       `json:"app"`
 	Services map[rings.ServiceName]planEntryView `json:"services"`
 }
 
 type planEntryView struct {
-	Version rings.Version `json:"version"`
-	By      string        `json:"by"`
-	At      *time.Time    `json:"at"`
+	Version  rings.Version                       `json:"version"` // "": only settings are planned
+	By       string                              `json:"by"`
+	At       *time.Time                          `json:"at"`
+	Settings map[rings.SettingName]planValueView `json:"settings,omitempty"`
+}
+
+type planValueView struct {
+	Value string     `json:"value"`
+	By    string     `json:"by"`
+	At    *time.Time `json:"at"`
 }
 
 func viewPlan(a *rings.Application) planView {
 	v := planView{App: a.Name, Services: map[rings.ServiceName]planEntryView{}}
 	for name, e := range a.Plan {
-		v.Services[name] = planEntryView{Version: e.Version, By: e.By, At: instant(e.At)}
+		entry := planEntryView{Version: e.Version, By: e.By, At: instant(e.At)}
+		for setting, value := range e.Settings {
+			if entry.Settings == nil {
+				entry.Settings = map[rings.SettingName]planValueView{}
+			}
+			entry.Settings[setting] = planValueView{Value: value.Value, By: value.By, At: instant(value.At)}
+		}
+		v.Services[name] = entry
 	}
 	return v
 }
@@ -208,6 +190,7 @@ type summaryView struct {
 	Reason     string                              `json:"reason"`
 	Rings      []rings.RingName                    `json:"rings"`
 	Plan       map[rings.ServiceName]rings.Version `json:"plan"`
+	Settings   map[rings.ServiceName]rings.Values  `json:"settings,omitempty"`
 	StartedBy  string                              `json:"startedBy"`
 	Link       string                              `json:"link"`
 	StartedAt  *time.Time                          `json:"startedAt"`
@@ -219,7 +202,7 @@ type summaryView struct {
 const wordForward = "forward"
 
 func (p *program) viewSummary(s store.Summary) summaryView {
-	return summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions,
+	return summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.App, Phase: s.Phase, Reason: s.Reason, Rings: s.Rings, Plan: s.Versions, Settings: s.Settings,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
 		Driver: p.driver(s.Lease)}
 }
@@ -333,20 +316,21 @@ type checkStateView struct {
 }
 
 type stepView struct {
-	Ring       rings.RingName    `json:"ring"`
-	Service    rings.ServiceName `json:"service"`
-	Wave       int               `json:"wave"`
-	Planned    bool              `json:"planned"` // false: only looked at, because others depend on it
-	Undo       bool              `json:"undo"`    // it takes what another step did back
-	Phase      string            `json:"phase"`
-	Reason     string            `json:"reason"`
-	From       rings.Version     `json:"from"`
-	To         rings.Version     `json:"to"`
-	Commit     string            `json:"commit"`
-	Proposal   *proposalView     `json:"proposal"` // where it waits for a merge, or last did; null when it was not proposed
-	StartedAt  *time.Time        `json:"startedAt"`
-	FinishedAt *time.Time        `json:"finishedAt"`
-	Clusters   []stepClusterView `json:"clusters"`
+	Ring       rings.RingName         `json:"ring"`
+	Service    rings.ServiceName      `json:"service"`
+	Wave       int                    `json:"wave"`
+	Planned    bool                   `json:"planned"` // false: only looked at, because others depend on it
+	Undo       bool                   `json:"undo"`    // it takes what another step did back
+	Phase      string                 `json:"phase"`
+	Reason     string                 `json:"reason"`
+	From       rings.Version          `json:"from"`
+	To         rings.Version          `json:"to"`
+	Settings   []orchestrator.Changed `json:"settings,omitempty"`
+	Commit     string                 `json:"commit"`
+	Proposal   *proposalView          `json:"proposal"` // where it waits for a merge, or last did; null when it was not proposed
+	StartedAt  *time.Time             `json:"startedAt"`
+	FinishedAt *time.Time             `json:"finishedAt"`
+	Clusters   []stepClusterView      `json:"clusters"`
 }
 
 type stepClusterView struct {
@@ -367,7 +351,7 @@ func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) roll
 // viewState is the rollout as it was at the time, without its driver.
 func viewState(s *orchestrator.State, now time.Time) rolloutView {
 	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s), Train: viewTaken(s.Train)}
-	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan,
+	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan, Settings: s.Settings,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
 	if s.Failure != nil {
 		v.Hint = s.Failure.Hint
@@ -417,7 +401,7 @@ func approvalOf(r *orchestrator.RingState, g orchestrator.Gate) *orchestrator.Ap
 
 func viewStep(s *orchestrator.State, st *orchestrator.StepState, now time.Time) stepView {
 	v := stepView{Ring: st.Ring, Service: st.Target.Service, Wave: st.Wave, Planned: !st.Observed, Undo: st.Undo, Phase: phaseWord(st), Reason: stepReason(s, st, now),
-		From: fromVersion(st), To: st.To, Commit: st.Attempt.Commit, StartedAt: instant(st.StartedAt), FinishedAt: instant(st.FinishedAt),
+		From: fromVersion(st), To: st.To, Settings: stepSettings(st), Commit: st.Attempt.Commit, StartedAt: instant(st.StartedAt), FinishedAt: instant(st.FinishedAt),
 		Proposal: viewProposal(st), Clusters: []stepClusterView{}}
 	for _, name := range clustersOf(st) {
 		c := st.Clusters[name]

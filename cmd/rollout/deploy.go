@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,7 +25,7 @@ func (p *program) deployCommand() *cli.Command {
 		Description: "A rollout like any other, with the ring's own gates and on the record; only the ring before need not have\n" +
 			"verified the versions. The plan stays as it is: to keep a version, plan it, too, or lock the services on the ring with\n" +
 			"--lock until \"rollout unlock\", whatever becomes of the rollout.\n\n" +
-			examples("rollout deploy shop ring-2 web=v9 --reason \"fixes the checkout\"", "rollout deploy shop ring-2 web=v9 api=v8 --reason \"incident 17\" --dry-run",
+			examples("rollout deploy shop ring-2 web=v9 --reason \"fixes the checkout\"", "rollout deploy shop ring-2 web.maxReplicas=20 --reason \"the fair\"", "rollout deploy shop ring-2 web=v9 api=v8 --reason \"incident 17\" --dry-run",
 				"rollout deploy shop ring-2 web=v7 --reason \"incident 17\" --lock"),
 		Flags: append([]cli.Flag{
 			reasonFlag(),
@@ -51,13 +53,11 @@ func (p *program) runDeploy(ctx context.Context, sh shipment, o deployOptions) e
 	}
 	o.request.Rings = []rings.RingName{o.ring}
 	o.request.Deploy = rings.Plan{}
-	for _, w := range wanted {
-		o.request.Deploy[w.service] = rings.PlanEntry{Version: w.version}
-	}
 	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
 		if err := checkPlan(a, wanted, nil); err != nil {
 			return orchestrator.Created{}, err
 		}
+		setPlan(o.request.Deploy, wanted, "", time.Time{})
 		r := o.request
 		r.Empty = empty
 		created, err := orchestrator.New(a, r)
@@ -76,7 +76,7 @@ func (p *program) keeping(ctx context.Context, c orchestrator.Created) []rings.L
 		if !st.Observed {
 			who := p.actor(ctx)
 			out = append(out, rings.Lock{App: c.Scope.App, Ring: st.Ring, Service: st.Target.Service, Holder: who, By: who,
-				Reason: "deployed " + string(st.To) + ": " + c.Options.Reason, Link: c.Link, At: p.now().UTC()})
+				Reason: "deployed " + strings.TrimSpace(string(st.To)+" "+st.Settings.String()) + ": " + c.Options.Reason, Link: c.Link, At: p.now().UTC()})
 		}
 	}
 	return out

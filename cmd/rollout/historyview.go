@@ -21,18 +21,19 @@ type entryView struct {
 
 // entryStepView is a step that has begun or ended.
 type entryStepView struct {
-	Ring        rings.RingName     `json:"ring"`
-	Service     rings.ServiceName  `json:"service"`
-	Undo        bool               `json:"undo"` // it takes what another step did back
-	Phase       string             `json:"phase"`
-	Reason      string             `json:"reason"`
-	From        rings.Version      `json:"from"` // "" when the clusters had several, or it was not read
-	To          rings.Version      `json:"to"`
-	Commits     []string           `json:"commits"` // on the branch, oldest first
-	StartedAt   *time.Time         `json:"startedAt"`
-	PublishedAt *time.Time         `json:"publishedAt"` // the branch first said it
-	FinishedAt  *time.Time         `json:"finishedAt"`
-	Clusters    []entryClusterView `json:"clusters"`
+	Ring        rings.RingName         `json:"ring"`
+	Service     rings.ServiceName      `json:"service"`
+	Undo        bool                   `json:"undo"` // it takes what another step did back
+	Phase       string                 `json:"phase"`
+	Reason      string                 `json:"reason"`
+	From        rings.Version          `json:"from"` // "" when the clusters had several, or it was not read
+	To          rings.Version          `json:"to"`
+	Settings    []orchestrator.Changed `json:"settings,omitempty"`
+	Commits     []string               `json:"commits"` // on the branch, oldest first
+	StartedAt   *time.Time             `json:"startedAt"`
+	PublishedAt *time.Time             `json:"publishedAt"` // the branch first said it
+	FinishedAt  *time.Time             `json:"finishedAt"`
+	Clusters    []entryClusterView     `json:"clusters"`
 }
 
 // entryClusterView is a cluster of a step that has ended, or as it is now.
@@ -55,7 +56,7 @@ func (p *program) viewEntry(r store.Summary) entryView {
 }
 
 func viewEntryStep(s store.StepSummary) entryStepView {
-	v := entryStepView{Ring: s.Ring, Service: s.Service, Undo: s.Undo, Phase: string(s.Phase), Reason: s.Reason, From: s.From, To: s.To,
+	v := entryStepView{Ring: s.Ring, Service: s.Service, Undo: s.Undo, Phase: string(s.Phase), Reason: s.Reason, From: s.From, To: s.To, Settings: s.Settings,
 		Commits: append([]string{}, s.Commits...), StartedAt: instant(s.StartedAt), PublishedAt: instant(s.PublishedAt), FinishedAt: instant(s.FinishedAt),
 		Clusters: []entryClusterView{}}
 	if s.Phase == orchestrator.StepSurveying {
@@ -84,7 +85,25 @@ func (v entryView) from() string {
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		out = append(out, fmt.Sprintf("%s=%s", name, strings.Join(before[name], "|")))
 	}
-	return strings.Join(out, " ")
+	return strings.Join(append(out, v.settingsFrom()...), " ")
+}
+
+// settingsFrom are the values that there were before: "web.maxReplicas=3".
+func (v entryView) settingsFrom() []string {
+	before := map[string][]string{}
+	for _, s := range v.Steps {
+		for _, c := range s.Settings {
+			name := fmt.Sprintf("%s.%s", s.Service, c.Name)
+			if !s.Undo && c.From != "" && !slices.Contains(before[name], c.From) {
+				before[name] = append(before[name], c.From)
+			}
+		}
+	}
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		out = append(out, fmt.Sprintf("%s=%s", name, strings.Join(before[name], "|")))
+	}
+	return out
 }
 
 // clusters are how many were ready, and which was the last.
@@ -119,7 +138,7 @@ func (v entryView) clusters() string {
 var entryHeader = []string{"ID", "RING", "PHASE", "VERSIONS", "BY", "STARTED", "TOOK", "REASON", "FROM", "CLUSTERS", "WHY", "LINK"}
 
 func (p *program) entryRow(v entryView) []string {
-	return []string{string(v.ID), join(v.Rings), string(v.Phase), versionWords(v.Plan), v.StartedBy, p.when(*v.StartedAt), took(v.summaryView, p.now()), firstLine(v.Reason),
+	return []string{string(v.ID), join(v.Rings), string(v.Phase), contentWords(v.Plan, v.Settings), v.StartedBy, p.when(*v.StartedAt), took(v.summaryView, p.now()), firstLine(v.Reason),
 		v.from(), v.clusters(), firstLine(v.Why), v.Link}
 }
 

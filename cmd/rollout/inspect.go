@@ -70,6 +70,7 @@ type findingView struct {
 	Line     int                `json:"line"`
 	Field    fleetyaml.Field    `json:"field"`
 	Version  string             `json:"version"`
+	Type     rings.SettingType  `json:"type,omitempty"` // of a setting, whose value is version
 	Clusters []string           `json:"clusters"`
 	Message  string             `json:"message"`
 	Hint     string             `json:"hint"`
@@ -82,14 +83,15 @@ func inspect(m manifest, a *rings.Application, s rings.Service, ring rings.RingN
 	if len(clusters) == 0 {
 		return nil
 	}
-	found := m.Inspect(fleetyaml.Change{Ring: clusters, All: reach.Clusters, Targets: reach.Targets, Fields: fieldsOf(s), AcceptRedeploy: s.AcceptRedeploy})
+	found := m.Inspect(fleetyaml.Change{Ring: clusters, All: reach.Clusters, Targets: reach.Targets, Fields: fieldsOf(s), AcceptRedeploy: s.AcceptRedeploy,
+		Settings: settingsToWrite(s, nil)})
 	var out []findingView
 	for _, f := range found {
 		if f.Code == fleetyaml.CodeNoEntry {
 			f.Hint = fmt.Sprintf("give ring %q an entry with the version that it runs now, push it, and run this again", ring)
 		}
 		out = append(out, findingView{Ring: ring, Severity: f.Severity, Code: f.Code, Entry: f.Entry, Line: f.Line, Field: f.Field,
-			Version: f.Version, Clusters: append([]string{}, f.Clusters...), Message: f.Msg, Hint: f.Hint})
+			Version: f.Version, Type: f.Type, Clusters: append([]string{}, f.Clusters...), Message: f.Msg, Hint: f.Hint})
 	}
 	return out
 }

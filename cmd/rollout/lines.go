@@ -23,7 +23,7 @@ func eventLine(s *orchestrator.State, e orchestrator.Event) string {
 func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 	switch b := e.Body.(type) {
 	case orchestrator.Created:
-		return fmt.Sprintf("%s: %s by %s: %s", join(b.RingNames()), createdWord(b), e.Actor, versionWords(b.Plan))
+		return fmt.Sprintf("%s: %s by %s: %s", join(b.RingNames()), createdWord(b), e.Actor, contentWords(b.Plan, b.Settings))
 	case orchestrator.Commanded:
 		return commandWords(b.Command)
 	case orchestrator.Driven:
@@ -51,6 +51,16 @@ func eventWords(s *orchestrator.State, e orchestrator.Event) string {
 		return fmt.Sprintf("%s: %s", b.Phase, s.Explain(e.At))
 	}
 	return ringEventWords(s, e)
+}
+
+// attemptWords are what an attempt writes: "v1 -> v2, maxReplicas 3 -> 5"; of
+// settings alone, only those.
+func attemptWords(a orchestrator.Attempt) string {
+	settings := orchestrator.ChangedSettings(a.Had, a.Settings)
+	if len(settings) > 0 && a.From == a.Version {
+		return withSettings("", settings)
+	}
+	return withSettings(fmt.Sprintf("%s -> %s", a.From, a.Version), settings)
 }
 
 // barredWords say what lets nothing new start from now on.
@@ -138,7 +148,7 @@ func stepWords(s *orchestrator.State, e orchestrator.Event) string {
 		if !b.Attempt.Ours {
 			return fmt.Sprintf("%s: taking over commit %s", stepName(s, b.Ref), short(b.Attempt.Commit))
 		}
-		return fmt.Sprintf("%s: publishing %s -> %s", stepName(s, b.Ref), b.Attempt.From, b.Attempt.Version)
+		return fmt.Sprintf("%s: publishing %s", stepName(s, b.Ref), attemptWords(b.Attempt))
 	case orchestrator.Proposed:
 		return proposedWords(s, b)
 	case orchestrator.Withdrawn:

@@ -78,7 +78,7 @@ func (p *program) printLive(ctx context.Context, db *store.DB, app rings.AppName
 		return p.print(l, nil)
 	}
 	err = printList(p, l.list, "no rollout is live", []string{"ID", "RING", "PHASE", "VERSIONS", "BY", "STARTED", "DRIVER"}, func(v liveView) []string {
-		return []string{string(v.ID), join(v.Rings), string(v.Phase), versionWords(v.Plan), v.StartedBy, p.when(*v.StartedAt), p.driverWords(v.Driver)}
+		return []string{string(v.ID), join(v.Rings), string(v.Phase), contentWords(v.Plan, v.Settings), v.StartedBy, p.when(*v.StartedAt), p.driverWords(v.Driver)}
 	})
 	for _, h := range halts {
 		p.say("halted: %s; \"%s\" lifts it", haltWords(h), unhaltCommand(h))

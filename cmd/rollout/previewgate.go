@@ -167,7 +167,7 @@ func (l *prospect) verifiedBy(ring orchestrator.NewRing) (by []string, missing [
 			continue
 		}
 		switch k := s.Known[ring.Upstream]; {
-		case k.Version != n.To || k.Verified == "":
+		case !n.Keep && k.Version != n.To || !n.Settings.In(k.Settings) || k.Verified == "":
 			missing = append(missing, s.Name)
 		case !slices.Contains(by, k.Verified):
 			by = append(by, k.Verified)
@@ -186,8 +186,12 @@ func (l *prospect) changedSince(ring orchestrator.NewRing) []string {
 			continue
 		}
 		gets, err := look.gets(l.app, ring.Upstream)
-		if err == nil && slices.ContainsFunc(gets, func(v rings.Version) bool { return v != n.To }) {
+		if err == nil && !n.Keep && slices.ContainsFunc(gets, func(v rings.Version) bool { return v != n.To }) {
 			out = append(out, fmt.Sprintf("%s for %s", join(gets), n.Target.Service))
+		}
+		values, err := settingsOn(look.file, l.app, look.service, ring.Upstream, look.reach)
+		if err == nil && len(gets) > 0 && !n.Settings.In(values) {
+			out = append(out, fmt.Sprintf("%s for %s", values, n.Target.Service))
 		}
 	}
 	return out

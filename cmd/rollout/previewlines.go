@@ -129,9 +129,9 @@ func (s previewStepView) change() string {
 	case s.Observed:
 		return string(s.From)
 	case s.From != "" && s.From != s.To:
-		return fmt.Sprintf("%s -> %s", s.From, s.To)
+		return withSettings(fmt.Sprintf("%s -> %s", s.From, s.To), s.Settings)
 	}
-	return string(s.To)
+	return withSettings(string(s.To), s.Settings)
 }
 
 // allRun says what runs on all clusters, when that is one version and all is

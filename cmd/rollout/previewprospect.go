@@ -131,6 +131,10 @@ func (l *prospect) step(n orchestrator.NewStep, edits edits) (previewStepView, e
 	if err := cmp.Or(survey.err, look.err); err != nil {
 		return v, v.unreachable(err)
 	}
+	if n.Keep {
+		n.To, v.To = survey.Version, survey.Version
+	}
+	v.Settings = orchestrator.ChangedSettings(survey.Settings, n.Settings)
 	st := &stepLook{prospect: l, step: n, look: look, survey: survey.Survey}
 	v.File, v.From = look.file.source.Name, survey.Version
 	for _, name := range survey.Expected {

@@ -38,7 +38,7 @@ func (s *stepLook) words() string {
 
 // effect is what will be done.
 func (s *stepLook) effect() string {
-	switch same := s.survey.Version == s.step.To; {
+	switch same := s.survey.Version == s.step.To && s.step.Settings.In(s.survey.Settings); {
 	case len(s.survey.Expected) == 0:
 		return wordsAbsent
 	case s.step.Observed:
@@ -194,7 +194,10 @@ func (s *stepLook) refused(found []findingView) error {
 	if err := s.stray(); err != nil {
 		return err
 	}
-	return s.foreign()
+	if err := s.foreign(); err != nil {
+		return err
+	}
+	return s.unsettled()
 }
 
 // stray refuses a cluster that runs the service and would not get the change.
@@ -215,13 +218,23 @@ func (s *stepLook) foreign() error {
 		return nil
 	}
 	for _, v := range foreignVersions(s.step, s.survey) {
-		if v != s.step.To {
+		if v != s.step.To || s.step.Keep {
 			return &commandError{exit: exitConflict, code: string(orchestrator.CodeManual),
 				what: fmt.Sprintf("service %q: %s", s.step.Target.Service, foreignWords(s.step, s.survey, v)),
 				hint: fmt.Sprintf("\"rollout service adopt %s %s\" records it as known; --override --reason WORDS goes over it", s.app.Name, s.step.Target.Service)}
 		}
 	}
 	return nil
+}
+
+// unsettled refuses settings that the engine would refuse, in its words.
+func (s *stepLook) unsettled() error {
+	f, refused := orchestrator.Refuse(s.created, s.step, s.survey)
+	if !refused {
+		return nil
+	}
+	exit := classifyOutcome(f.Code, "").exit
+	return &commandError{exit: exit, code: string(f.Code), what: fmt.Sprintf("service %q: %s", s.step.Target.Service, f.Words), hint: f.Hint}
 }
 
 // foreignVersions are those that the branch gives the ring and that nothing

@@ -55,15 +55,16 @@ const (
 
 // previewStepView is one service on one ring.
 type previewStepView struct {
-	Service  rings.ServiceName `json:"service"`
-	Wave     int               `json:"wave"`     // from 1; 0 when it is observed
-	Observed bool              `json:"observed"` // not in the plan: only its health is looked at
-	Repo     string            `json:"repo"`
-	Branch   string            `json:"branch"`
-	File     string            `json:"file"` // path of the fleet.yaml in the repository; "" when it could not be read
-	From     rings.Version     `json:"from"` // what the branch gives the clusters; "" when they get none, or several
-	To       rings.Version     `json:"to"`   // "" when it is observed
-	Words    string            `json:"words"`
+	Service  rings.ServiceName      `json:"service"`
+	Wave     int                    `json:"wave"`     // from 1; 0 when it is observed
+	Observed bool                   `json:"observed"` // not in the plan: only its health is looked at
+	Repo     string                 `json:"repo"`
+	Branch   string                 `json:"branch"`
+	File     string                 `json:"file"` // path of the fleet.yaml in the repository; "" when it could not be read
+	From     rings.Version          `json:"from"` // what the branch gives the clusters; "" when they get none, or several
+	To       rings.Version          `json:"to"`   // "" when it is observed
+	Settings []orchestrator.Changed `json:"settings,omitempty"`
+	Words    string                 `json:"words"`
 	// Nonce is what the commit sets beside the version, by what is known now: it
 	// is decided when the step starts. 0: nothing is written.
 	Nonce int64 `json:"nonce"`

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -165,12 +164,17 @@ func (r *rehearsal) setPlan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range wanted {
+		if w.setting != "" {
+			return &usageError{what: fmt.Sprintf("%s: a rehearsal is about versions, not settings", w), hint: "name a version: --plan SERVICE=VERSION"}
+		}
+	}
 	if err := checkPlan(r.app, wanted, nil); err != nil {
 		return err
 	}
-	plan := maps.Clone(r.app.Plan)
-	if plan == nil {
-		plan = rings.Plan{}
+	plan := rings.Plan{}
+	for name, v := range r.app.Plan.Versions() {
+		plan[name] = rings.PlanEntry{Version: v}
 	}
 	for _, w := range wanted {
 		plan[w.service] = rings.PlanEntry{Version: w.version}

@@ -35,7 +35,7 @@ type releaseOptions struct {
 func (p *program) releaseCreateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "create", Usage: "Make a release of the plan, or of what a ring or a rollout has", ArgsUsage: "APP",
-		Description: "The same content again (versions, commit, author, message) is the release that is there: under the same key,\n" +
+		Description: "The same content again (versions, settings, commit, author, message) is the release that is there: under the same key,\n" +
 			"or without one the newest. Other content under a key that is taken is refused, and the difference shown.\n\n" +
 			examples("rollout release create shop", "rollout release create shop --key \"$BUILD_ID\" --commit c0ffee --message \"faster search\"",
 				"rollout release create shop --from ring-1", "rollout release create shop --from shop-12"),
@@ -56,13 +56,13 @@ func (p *program) releaseCreateCommand() *cli.Command {
 func (p *program) runReleaseCreate(ctx context.Context, o releaseOptions) error {
 	o.release.By, o.release.At = p.actor(ctx), p.now().UTC()
 	return p.withApp(ctx, o.app, func(ctx context.Context, db *store.DB, a *rings.Application) error {
-		versions, from, err := releaseSource(ctx, db, a, o.from)
+		content, from, err := releaseSource(ctx, db, a, o.from)
 		if err != nil {
 			return err
 		}
 		o.release.From = from
 		r, created, err := db.CreateRelease(ctx, o.app, func(a *rings.Application) (rings.Release, error) {
-			o.release.Versions = versions(a)
+			o.release.Versions, o.release.Settings = content(a)
 			return o.release, emptyRelease(a.Name, o)
 		})
 		if err != nil {
@@ -72,14 +72,14 @@ func (p *program) runReleaseCreate(ctx context.Context, o releaseOptions) error 
 		if !created {
 			words = "is there already"
 		}
-		return p.done(createdReleaseView{viewRelease(r), created}, "release %d of application %q %s: %s", r.Number, r.App, words, versionWords(r.Versions))
+		return p.done(createdReleaseView{viewRelease(r), created}, "release %d of application %q %s: %s", r.Number, r.App, words, contentWords(r.Versions, r.Settings))
 	})
 }
 
 // emptyRelease is an error for a release of nothing.
 func emptyRelease(app rings.AppName, o releaseOptions) error {
 	switch {
-	case len(o.release.Versions) > 0:
+	case len(o.release.Versions)+len(o.release.Settings) > 0:
 		return nil
 	case o.from == fromPlan:
 		return invalid(fmt.Sprintf("rollout plan set %s SERVICE=VERSION", app), "release of application %q: the plan is empty", app)
@@ -88,14 +88,14 @@ func emptyRelease(app rings.AppName, o releaseOptions) error {
 }
 
 // releaseSource finds what a release is to be made of, and how people call it.
-func releaseSource(ctx context.Context, db *store.DB, a *rings.Application, from string) (func(*rings.Application) map[rings.ServiceName]rings.Version, string, error) {
+func releaseSource(ctx context.Context, db *store.DB, a *rings.Application, from string) (releaseContent, string, error) {
 	if from == fromPlan {
-		return func(a *rings.Application) map[rings.ServiceName]rings.Version { return a.Plan.Versions() }, fromPlan, nil
+		return planContent, fromPlan, nil
 	}
 	ring := rings.RingName(from)
 	_, err := a.Ring(ring)
 	if err == nil {
-		return func(a *rings.Application) map[rings.ServiceName]rings.Version { return a.Recorded(ring) }, fmt.Sprintf("ring %s", ring), notWhileLive(ctx, db, a.Name, ring)
+		return ringContent(ring), fmt.Sprintf("ring %s", ring), notWhileLive(ctx, db, a.Name, ring)
 	}
 	s, unknown := db.Rollout(ctx, orchestrator.ID(from))
 	if errors.Is(unknown, orchestrator.ErrNotFound) {
@@ -107,7 +107,26 @@ func releaseSource(ctx context.Context, db *store.DB, a *rings.Application, from
 	if unknown != nil {
 		return nil, "", unknown
 	}
-	return func(*rings.Application) map[rings.ServiceName]rings.Version { return s.Plan }, fmt.Sprintf("rollout %s", s.ID), nil
+	return rolloutContent(s), fmt.Sprintf("rollout %s", s.ID), nil
+}
+
+// releaseContent is what a release is made of.
+type releaseContent func(*rings.Application) (map[rings.ServiceName]rings.Version, map[rings.ServiceName]rings.Values)
+
+func planContent(a *rings.Application) (map[rings.ServiceName]rings.Version, map[rings.ServiceName]rings.Values) {
+	return a.Plan.Versions(), a.Plan.Settings()
+}
+
+func ringContent(ring rings.RingName) releaseContent {
+	return func(a *rings.Application) (map[rings.ServiceName]rings.Version, map[rings.ServiceName]rings.Values) {
+		return a.Recorded(ring), a.RecordedSettings(ring)
+	}
+}
+
+func rolloutContent(s *orchestrator.State) releaseContent {
+	return func(*rings.Application) (map[rings.ServiceName]rings.Version, map[rings.ServiceName]rings.Values) {
+		return s.Plan, s.Settings
+	}
 }
 
 // unknownSource says that the word is neither a ring nor a rollout.
@@ -167,7 +186,7 @@ func (p *program) runReleaseList(ctx context.Context, o releaseListOptions) erro
 		}
 		return printList(p, l, fmt.Sprintf("application %q has no release; \"rollout release create %s\" makes one", o.app, o.app),
 			[]string{"RELEASE", "VERSIONS", "COMMIT", "BY", "MADE", "MESSAGE"}, func(v releaseView) []string {
-				return []string{strconv.Itoa(v.Number), versionWords(v.Versions), v.Commit, v.By, p.when(*v.At), firstLine(v.Message)}
+				return []string{strconv.Itoa(v.Number), contentWords(v.Versions, v.Settings), v.Commit, v.By, p.when(*v.At), firstLine(v.Message)}
 			})
 	})
 }
@@ -192,7 +211,7 @@ func (p *program) runReleaseShow(ctx context.Context, app rings.AppName, number 
 			return err
 		}
 		return p.print(viewRelease(r), func(w io.Writer) error {
-			return pairs(w, "release", strconv.Itoa(r.Number), "application", string(r.App), "versions", versionWords(r.Versions), "from", r.From, "key", r.Key,
+			return pairs(w, "release", strconv.Itoa(r.Number), "application", string(r.App), "versions", contentWords(r.Versions, r.Settings), "from", r.From, "key", r.Key,
 				"commit", r.Commit, "author", r.Author, "message", r.Message, "link", r.Link, "made", p.when(r.At)+" by "+r.By)
 		})
 	})

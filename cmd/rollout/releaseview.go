@@ -12,6 +12,7 @@ type releaseView struct {
 	Number   int                                 `json:"number"`
 	Key      string                              `json:"key"`
 	Versions map[rings.ServiceName]rings.Version `json:"versions"`
+	Settings map[rings.ServiceName]rings.Values  `json:"settings,omitempty"`
 	From     string                              `json:"from"` // for people: what the versions were taken from
 	Commit   string                              `json:"commit"`
 	Author   string                              `json:"author"`
@@ -22,7 +23,7 @@ type releaseView struct {
 }
 
 func viewRelease(r rings.Release) releaseView {
-	return releaseView{App: r.App, Number: r.Number, Key: r.Key, Versions: r.Versions, From: r.From, Commit: r.Commit, Author: r.Author,
+	return releaseView{App: r.App, Number: r.Number, Key: r.Key, Versions: r.Versions, Settings: r.Settings, From: r.From, Commit: r.Commit, Author: r.Author,
 		Message: r.Message, Link: r.Link, By: r.By, At: instant(r.At)}
 }
 

@@ -19,7 +19,7 @@ func (p *program) serviceCommand() *cli.Command {
 		Name: "service", Category: "Describe", Usage: "Describe the services of an application",
 		Description: "A service is one fleet.yaml in a git repository, deployed by a Fleet GitRepo.\n\n" +
 			examples("rollout service add shop db --repo https://git.example.com/shop/db.git --path deploy"),
-		Subcommands: []*cli.Command{p.serviceAddCommand(), p.serviceListCommand(), p.serviceShowCommand(), p.serviceSetDepsCommand(), p.serviceSetPublishCommand(),
+		Subcommands: []*cli.Command{p.serviceAddCommand(), p.serviceListCommand(), p.serviceShowCommand(), p.serviceSetDepsCommand(), p.serviceSetSettingsCommand(), p.serviceSetPublishCommand(),
 			p.serviceAdoptCommand(), p.serviceGraphCommand(), p.serviceUndeployCommand(), p.serviceRemoveCommand()},
 	}
 }
@@ -73,7 +73,7 @@ func (p *program) runServiceShow(ctx context.Context, app rings.AppName, name ri
 		v := viewService(app, *s)
 		return p.print(v, func(w io.Writer) error {
 			return pairs(w, "name", string(v.Name), "application", string(v.App), "repository", v.Repo, "branch", v.Branch, "file", s.File(),
-				"GitRepo", v.GitRepo, "bundle", v.Bundle, "client secret", v.ClientSecret, "fields", strings.Join(v.Fields, ", "),
+				"GitRepo", v.GitRepo, "bundle", v.Bundle, "client secret", v.ClientSecret, "fields", strings.Join(v.Fields, ", "), "settings", settingWords(s.Settings),
 				"publish", v.Publish,
 				"depends on", join(v.DependsOn), "needed by", join(a.Dependents(name)), "known", knownWords(a, v))
 		})

@@ -38,7 +38,7 @@ func (p *program) serviceAddCommand() *cli.Command {
 				"rollout service add shop web --repo https://git.example.com/shop/web.git --field 'helm.values.image=reg.example.com/web:{version}'",
 				"rollout service add shop docs --repo https://git.example.com/shop/docs.git --field 'kustomize.dir=overlays/{version}'",
 				"rollout service add shop mail --repo https://git.example.com/shop/mail.git --publish branch"),
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "repo", Usage: "`URL` of the git repository, as one clones it"},
 			&cli.StringFlag{Name: "branch", Usage: "`BRANCH` that Fleet follows", Value: "main"},
 			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of its fleet.yaml in the repository", DefaultText: "the root"},
@@ -48,7 +48,7 @@ func (p *program) serviceAddCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "depends-on", Usage: "`SERVICES` that must be done before it, with commas"},
 			publishFlag(),
 			&cli.BoolFlag{Name: "accept-redeploy", Usage: "Allow a field whose change redeploys the other rings with the same content", DisableDefaultText: true},
-		},
+		}, settingFlags()...),
 		Action: func(c *cli.Context) error {
 			o, err := serviceAddOptionsOf(c)
 			if err != nil {
@@ -60,7 +60,8 @@ func (p *program) serviceAddCommand() *cli.Command {
 }
 
 func serviceAddOptionsOf(c *cli.Context) (serviceAddOptions, error) {
-	publish, err := publishOf("flag --publish", c.String("publish"))
+	publish, wrong := publishOf("flag --publish", c.String("publish"))
+	settings, err := settingsOf(c)
 	fields := c.StringSlice("field")
 	if len(fields) == 0 {
 		fields = []string{rings.DefaultField}
@@ -68,8 +69,8 @@ func serviceAddOptionsOf(c *cli.Context) (serviceAddOptions, error) {
 	return serviceAddOptions{app: rings.AppName(c.Args().Get(0)), gitRepo: c.String("gitrepo"), service: rings.Service{
 		Name: rings.ServiceName(c.Args().Get(1)), Repo: c.String("repo"), Branch: c.String("branch"), Path: strings.Trim(c.String("path"), "/"),
 		Secret: c.String("client-secret"), Fields: fields, DependsOn: serviceNames(c.StringSlice("depends-on")), AcceptRedeploy: c.Bool("accept-redeploy"),
-		Publish: publish,
-	}}, err
+		Publish: publish, Settings: settings,
+	}}, errors.Join(wrong, err)
 }
 
 // checkService says everything that can be said without Fleet and git.
@@ -92,6 +93,7 @@ func checkService(a *rings.Application, s rings.Service) error {
 		}
 	}
 	with := *a
+	s.Settings = typed(s.Settings)
 	with.Services = append(slices.Clone(a.Services), s)
 	return with.Validate()
 }
@@ -167,17 +169,35 @@ func (d *addition) prepare(ctx context.Context, gitRepo string) (err error) {
 	d.reach = relabelled(d.now, d.relabel)
 	s.Known = map[rings.RingName]rings.Known{}
 	s.LastNonce = d.file.MaxNonce()
+	if err := d.inspectRings(); err != nil {
+		return err
+	}
+	if blockers(*s, d.file.source.Name, d.findings) == nil { // else they are said
+		if err := findTypes(s, d.findings); err != nil {
+			return err
+		}
+	}
+	return checkFolders(*s, knownVersions(*s), there)
+}
+
+// inspectRings looks at the file for every ring, and notes what each runs.
+func (d *addition) inspectRings() error {
+	s := &d.service
 	for _, ring := range d.app.RingNames() {
 		d.findings = append(d.findings, inspect(d.file, d.app, *s, ring, d.reach)...)
 		v, err := runsOn(d.file, d.app, *s, ring, d.reach)
 		if err != nil {
 			return fmt.Errorf("service %q on ring %q: %w", s.Name, ring, err)
 		}
+		values, err := settingsOn(d.file, d.app, *s, ring, d.reach)
+		if err != nil {
+			return fmt.Errorf("service %q on ring %q: %w", s.Name, ring, err)
+		}
 		if v != "" {
-			s.Known[ring] = rings.Known{Version: v, Commit: d.file.source.Commit}
+			s.Known[ring] = rings.Known{Version: v, Settings: values, Commit: d.file.source.Commit}
 		}
 	}
-	return checkFolders(*s, knownVersions(*s), there)
+	return nil
 }
 
 // knownVersions are what the rings run, sorted.
@@ -363,7 +383,7 @@ func (p *program) printFindings(d *addition) {
 	}
 	for _, f := range d.findings {
 		switch {
-		case f.Code == fleetyaml.CodeEntry:
+		case f.Code == fleetyaml.CodeEntry, f.Code == fleetyaml.CodeSetting:
 			p.say("%s: entry %q, %s:%d, %s = %q, clusters %s", f.Ring, f.Entry, d.file.source.Name, f.Line, f.Field, f.Version, shortList(f.Clusters, 5))
 		case f.Severity == fleetyaml.Warning, f.Code == fleetyaml.CodeNotDeployed:
 			p.say("warning: %s", findingWords(d.file.source.Name, f))

@@ -52,6 +52,18 @@ proposed anew on another branch. No branch is ever pushed over or deleted: one t
 A branch that is deleted without a merge ends the step. So does a failure elsewhere, a cancel or a skip, once it was
 looked whether somebody merged it before; what is merged after that is a change by hand like any other. What takes back
 is proposed, too, and an automatic rollback waits for that merge.`,
+	"settings": `A service can have settings: values of its fleet.yaml beside the version, below helm.values, such as replica counts or
+switches. They are declared once, with a type and bounds, and then planned and rolled out like the version.
+
+   rollout service add APP SERVICE ... --setting maxReplicas=helm.values.autoscaling.maxReplicas --max maxReplicas=20
+   rollout service set-settings APP SERVICE --setting ...      for one that is there
+   rollout plan set APP web.maxReplicas=5                      with versions, or alone: then each ring keeps its version
+   rollout deploy APP ring-2 web.maxReplicas=20 --reason ...   a value for one ring alone
+
+One commit changes version, settings and nonce together. A value must have been verified on the ring before, like a
+version; a rollback restores what was there; a value that somebody else has set is not overwritten. What a ring has no
+value of yet is written into its entry by hand, once. A train takes versions only: settings often differ from ring to
+ring.`,
 	"nonce": `Fleet has no single field that says "this cluster runs that commit". So with every change of a version the commit also
 sets a number on the ring's entry, forceSyncGeneration: the nonce. Fleet's agent reports it back only after it has
 applied that very deployment, and a step is done only when every expected cluster has reported it and is ready.

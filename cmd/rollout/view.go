@@ -208,10 +208,14 @@ func change(st *orchestrator.StepState) string {
 	if st.Observed {
 		return string(from)
 	}
-	if from == "" || from == st.To {
-		return string(st.To)
+	to := st.To
+	if st.Keep && to == "" {
+		to = from
 	}
-	return fmt.Sprintf("%s -> %s", from, st.To)
+	if from == "" || from == to {
+		return withSettings(string(to), stepSettings(st))
+	}
+	return withSettings(fmt.Sprintf("%s -> %s", from, to), stepSettings(st))
 }
 
 // stepWords are the reason, where the clusters do not say it all.
