@@ -21,15 +21,16 @@ import (
 func (p *program) applyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "apply", Category: "Describe", Usage: "Make an application what a file says",
-		Description: "Does what \"app create\", \"ring create\", \"ring update\", \"cluster add\", \"cluster set-ring\", \"service add\" and\n" +
-			"\"service set-deps\" would do, with all their checks, and nothing if one of these refuses. It asks before labels\n" +
-			"change, since Fleet acts on them at once. Applying again changes nothing, or goes on where it was stopped.\n" +
-			"What the file does not name is shown, and forgotten only with --prune; a cluster never is.\n\n" +
+		Description: "Does what \"app create\", \"ring create\", \"ring update\", \"ring group create\", \"cluster add\", \"cluster set-ring\",\n" +
+			"\"service add\", \"service set-deps\", \"service set-settings\", \"window add\" and \"lock\" would do, with all their checks,\n" +
+			"and nothing if one of these refuses. It asks before labels change, since Fleet acts on them at once. Applying again\n" +
+			"changes nothing, or goes on where it was stopped. What the file does not name is shown, and taken away only with\n" +
+			"--prune; a cluster never is, and a lock only if the file has the key \"locks\".\n\n" +
 			examples("rollout apply -f shop.yaml --dry-run", "rollout apply -f shop.yaml --yes", "rollout apply -f shop.yaml --prune"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "`FILE` that describes the application; - is the standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "Print what would change, and change nothing", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "prune", Usage: "Forget services and rings that the file does not name", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "prune", Usage: "Forget services, rings, groups, windows and locks that the file does not name", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error {
 			return p.runApply(c.Context, applyOptions{file: c.String("file"), dryRun: c.Bool("dry-run"), prune: c.Bool("prune")})
@@ -124,6 +125,9 @@ func (ap *applier) look(ctx context.Context) (err error) {
 	if err := ap.lookIntoStore(ctx); err != nil {
 		return err
 	}
+	if err := ap.lookAtHolds(ctx); err != nil {
+		return err
+	}
 	if err := ap.lookIntoFleet(ctx); err != nil {
 		return err
 	}
@@ -216,8 +220,8 @@ func (ap *applier) needsFleet() bool {
 		return true
 	}
 	return slices.ContainsFunc(ap.file.Services, func(s appfile.Service) bool {
-		_, err := ap.state.App.Service(s.Name)
-		return err != nil
+		old, err := ap.state.App.Service(s.Name)
+		return err != nil || len(old.Settings)+len(s.Settings) > 0
 	})
 }
 
@@ -260,7 +264,7 @@ func fixedError(all []appfile.Fixed) error {
 func keptError(app rings.AppName, extra []appfile.Extra) error {
 	var lines, hints []string
 	for _, e := range extra {
-		if e.Keep == "" {
+		if e.Keep == "" || e.Kind == "lock" { // which stands in nobody's way here
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s %q is not in the file, and --prune does not remove it: %s", e.Kind, e.Name, e.Keep))

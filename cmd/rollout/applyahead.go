@@ -16,7 +16,7 @@ import (
 // they mean, before anything is changed.
 func (ap *applier) foresee(ctx context.Context) error {
 	for _, c := range ap.changes {
-		if err := ap.foreseeRemoval(ctx, c.Change); err != nil {
+		if err := ap.foreseeChange(ctx, c.Change); err != nil {
 			return err
 		}
 	}
@@ -40,8 +40,10 @@ func (ap *applier) foresee(ctx context.Context) error {
 	return nil
 }
 
-func (ap *applier) foreseeRemoval(ctx context.Context, c appfile.Change) error {
+func (ap *applier) foreseeChange(ctx context.Context, c appfile.Change) error {
 	switch c.Kind {
+	case appfile.SetSettings:
+		return ap.foreseeSettings(ctx, c)
 	case appfile.RemoveService:
 		return notWhileLive(ctx, ap.db, ap.file.Name, "")
 	case appfile.RemoveRing:

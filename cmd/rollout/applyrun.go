@@ -16,7 +16,7 @@ func (ap *applier) confirm() error {
 		switch c.Kind {
 		case appfile.AddCluster, appfile.SetRing:
 			labels++
-		case appfile.RemoveService, appfile.RemoveRing:
+		case appfile.RemoveService, appfile.RemoveRing, appfile.RemoveGroup, appfile.RemoveLock, appfile.RemoveWindow:
 			what = append(what, c.Words...)
 		}
 	}
@@ -76,6 +76,10 @@ func (ap *applier) carry(ctx context.Context, c appfile.Change) error {
 		return ap.update(ctx, func(a *rings.Application) error { return setPublish(a, c.Service.Name, c.Service.Publish) })
 	case appfile.SetDeps:
 		return ap.update(ctx, func(a *rings.Application) error { return setDeps(a, c.Deps) })
+	case appfile.SetSettings:
+		return ap.setSettings(ctx, c.Service)
+	case appfile.SetGroup, appfile.RemoveGroup, appfile.SetLock, appfile.RemoveLock, appfile.SetWindow, appfile.RemoveWindow:
+		return ap.carryHold(ctx, c)
 	case appfile.RemoveService:
 		return ap.removeService(ctx, c.Service.Name)
 	case appfile.RemoveRing:
@@ -98,7 +102,7 @@ func (ap *applier) updateRing(ctx context.Context, name rings.RingName, change f
 
 func (ap *applier) createApp(ctx context.Context) error {
 	a := *ap.wanted
-	a.Rings, a.Services = nil, nil
+	a.Rings, a.Groups, a.Services = nil, nil, nil
 	return ap.storeApp(ctx, ap.db, &a)
 }
 

@@ -13,8 +13,8 @@ import (
 func (p *program) exportCommand() *cli.Command {
 	return &cli.Command{
 		Name: "export", Category: "Describe", Usage: "Print an application as the file that apply reads", ArgsUsage: "APP",
-		Description: "The application, its rings with their policies and recorded clusters, and its services. The plan is not in\n" +
-			"it, nor what was rolled out. \"rollout schema\" prints what such a file may say.\n\n" +
+		Description: "The application, its rings with their policies and recorded clusters, groups of rings, services, windows and the\n" +
+			"locks that stand. The plan is not in it, nor what was rolled out. \"rollout schema\" prints what such a file may say.\n\n" +
 			examples("rollout export shop > shop.yaml", "rollout export shop -o json"),
 		Action: func(c *cli.Context) error { return p.runExport(c.Context, rings.AppName(c.Args().First())) },
 	}
@@ -26,7 +26,17 @@ func (p *program) runExport(ctx context.Context, name rings.AppName) error {
 		if err != nil {
 			return err
 		}
-		return p.printFile(appfile.Of(a, clusters))
+		locks, err := db.Locks(ctx, name, p.now())
+		if err != nil {
+			return err
+		}
+		windows, err := db.Windows(ctx, name)
+		if err != nil {
+			return err
+		}
+		f := appfile.Of(a, clusters)
+		f.Hold(locks, windows, p.now())
+		return p.printFile(f)
 	})
 }
 

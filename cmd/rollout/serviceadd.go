@@ -93,8 +93,10 @@ func checkService(a *rings.Application, s rings.Service) error {
 		}
 	}
 	with := *a
-	s.Settings = typed(s.Settings)
 	with.Services = append(slices.Clone(a.Services), s)
+	for i := range with.Services {
+		with.Services[i].Settings = typed(with.Services[i].Settings)
+	}
 	return with.Validate()
 }
 

@@ -88,6 +88,13 @@ Force Update button has no effect on a ring whose entry carries a nonce.`,
      repo: https://git.example.com/shop/api.git
      path: deploy
      dependsOn: [db]
+     settings: [{name: maxReplicas, field: helm.values.autoscaling.maxReplicas, type: int, max: 20}]
+   groups:
+   - {name: all, rings: [ring-1]}
+   windows:
+   - {name: weekend, kind: deny, cron: "0 18 * * 5", duration: 62h, timeZone: Europe/Berlin}
+   locks:
+   - {service: db, holder: incident-17, reason: INC-17}
 
 "rollout import" writes one of what Fleet runs, "rollout export" of an application that there is; "rollout apply" makes
 the application what it says; "rollout schema" prints what it may say. The plan is not in it: that is for CI to say.`,

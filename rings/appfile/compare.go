@@ -2,6 +2,7 @@ package appfile
 
 import (
 	"fmt"
+	"time"
 
 	"rollout/rings"
 )
@@ -13,7 +14,10 @@ type State struct {
 	// On is the ring that each cluster with the application's labels is on by
 	// its label now; "" is none. nil means that nobody has looked: then the
 	// records are believed.
-	On map[rings.ClusterName]rings.RingName
+	On      map[rings.ClusterName]rings.RingName
+	Locks   []rings.Lock
+	Windows []rings.Window
+	Now     time.Time // until when locks may have run out
 	// SameRepo tells whether two URLs name one repository; nil: when they are
 	// equal.
 	SameRepo func(a, b string) bool
@@ -28,13 +32,20 @@ const (
 	CreateRing    ChangeKind = "create-ring"    // Ring, After
 	UpdateRing    ChangeKind = "update-ring"    // Ring: its policy
 	MoveRing      ChangeKind = "move-ring"      // Ring.Name, After
+	SetGroup      ChangeKind = "set-group"      // Group
 	AddCluster    ChangeKind = "add-cluster"    // Cluster, Ring.Name: set its labels
 	SetRing       ChangeKind = "set-ring"       // Cluster, From, Ring.Name: change its ring label
 	RecordCluster ChangeKind = "record-cluster" // Cluster, Ring.Name: it carries the labels already
 	AddService    ChangeKind = "add-service"    // Service
 	SetPublish    ChangeKind = "set-publish"    // Service: how it is published
+	SetSettings   ChangeKind = "set-settings"   // Service: its settings
 	SetDeps       ChangeKind = "set-deps"       // Deps
+	SetWindow     ChangeKind = "set-window"     // Window
+	SetLock       ChangeKind = "set-lock"       // Lock
+	RemoveLock    ChangeKind = "remove-lock"    // Lock
+	RemoveWindow  ChangeKind = "remove-window"  // Window.Name
 	RemoveService ChangeKind = "remove-service" // Service.Name
+	RemoveGroup   ChangeKind = "remove-group"   // Group.Name
 	RemoveRing    ChangeKind = "remove-ring"    // Ring.Name
 )
 
@@ -47,6 +58,9 @@ type Change struct {
 	Cluster rings.ClusterName
 	From    rings.RingName
 	Service rings.Service
+	Group   rings.Group
+	Lock    rings.Lock
+	Window  rings.Window
 	// Deps is for all services whose dependencies change, since what lies
 	// between two orders could be a cycle.
 	Deps map[rings.ServiceName][]rings.ServiceName
@@ -62,7 +76,7 @@ type Fixed struct {
 
 // Extra is something that there is, and that the file does not name.
 type Extra struct {
-	Kind    string // ring, service or cluster
+	Kind    string // ring, ring group, service, cluster, lock or window
 	Name    string
 	Words   string // more about it, or ""
 	Command string // that removes it; "": there is none
@@ -87,9 +101,15 @@ type section struct {
 var sections = []section{
 	{writeApp, compareApp},
 	{writeRings, compareRings},
+	{writeGroups, compareGroups},
 	{writeClusters, compareClusters},
 	{writeServices, compareServices},
+	{nothing, compareWindows},
+	{nothing, compareLocks},
 }
+
+// nothing writes nothing: see [File.Hold].
+func nothing(*File, *rings.Application, []rings.Cluster) {}
 
 // Compare says what makes of the state what the file, which Parse has read,
 // wants. When all its changes have been made, or those up to any of them, and
@@ -104,15 +124,16 @@ func Compare(s State, f *File) Difference {
 }
 
 // Prune returns the changes that remove what the file does not name, without
-// what says itself why it is kept: services before what they depend on, then
-// rings.
+// what says itself why it is kept: locks and windows, services before what they
+// depend on, then groups and rings.
 func (d Difference) Prune(s State) []Change {
-	var out []Change
+	out := d.pruneHold(s)
 	for _, name := range backwards(s.App) {
 		if d.prunes("service", string(name)) {
 			out = append(out, Change{Kind: RemoveService, Service: rings.Service{Name: name}, Words: []string{fmt.Sprintf("forget service %q", name)}})
 		}
 	}
+	out = append(out, d.pruneGroups()...)
 	for _, e := range d.Extra {
 		if e.Kind == "ring" && e.Keep == "" {
 			out = append(out, Change{Kind: RemoveRing, Ring: rings.Ring{Name: rings.RingName(e.Name)}, Words: []string{fmt.Sprintf("forget ring %q", e.Name)}})

@@ -12,9 +12,9 @@
 //	  repo: https://git.example.com/shop/db.git
 //	  path: deploy
 //
-// It says what `app create`, `ring create`, `cluster add` and `service add`
-// would be told; what such a command is not told has the same default here. The
-// plan is not in it: which versions are wanted is for CI to say, many times a
+// It says what `app create`, `ring create`, `ring group create`, `cluster add`,
+// `service add`, `window add` and `lock` would be told; what such a command is
+// not told has the same default here. The plan is not in it: which versions are wanted is for CI to say, many times a
 // day.
 //
 // [Parse] reads and checks such a file, [Of] and [File.Bytes] write one, and

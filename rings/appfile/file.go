@@ -32,8 +32,11 @@ type File struct {
 	Workspace  string            `json:"workspace,omitempty"` // "": as --namespace says
 	RingLabel  string            `json:"ringLabel,omitempty"`
 	Selector   map[string]string `json:"selector,omitempty"`
-	Rings      []Ring            `json:"rings,omitempty"`    // in rollout order
+	Rings      []Ring            `json:"rings,omitempty"` // in rollout order
+	Groups     []Group           `json:"groups,omitempty"`
 	Services   []Service         `json:"services,omitempty"` // in any order
+	Locks      []Lock            `json:"locks,omitempty"`    // nil: the file says nothing of locks
+	Windows    []Window          `json:"windows,omitempty"`
 }
 
 // Ring is a ring, its policy, and the clusters that are on it.
@@ -50,6 +53,12 @@ type Train struct {
 	Cron     string `json:"cron"`
 	TimeZone string `json:"timeZone,omitempty"`
 	Within   Span   `json:"within,omitempty"`
+}
+
+// Group is a name for several rings.
+type Group struct {
+	Name  rings.RingName   `json:"name"`
+	Rings []rings.RingName `json:"rings"`
 }
 
 // Policy is [rings.Policy] in the words of the command line.
@@ -93,9 +102,44 @@ type Service struct {
 	GitRepo        string              `json:"gitRepo,omitempty"` // "": the one that deploys it
 	ClientSecret   string              `json:"clientSecret,omitempty"`
 	Fields         []string            `json:"fields,omitempty"`
+	Settings       []Setting           `json:"settings,omitempty"`
 	DependsOn      []rings.ServiceName `json:"dependsOn,omitempty"`
 	AcceptRedeploy bool                `json:"acceptRedeploy,omitempty"`
 	Publish        rings.Publish       `json:"publish,omitempty"`
+}
+
+// Setting is [rings.Setting].
+type Setting struct {
+	Name  rings.SettingName `json:"name"`
+	Field string            `json:"field"`
+	Type  rings.SettingType `json:"type,omitempty"` // "": the type of the value that is there
+	Min   *float64          `json:"min,omitempty"`
+	Max   *float64          `json:"max,omitempty"`
+}
+
+// Lock is a lock as `lock` is told of it; one that names no part is of the
+// application.
+type Lock struct {
+	Ring    rings.RingName    `json:"ring,omitempty"`
+	Service rings.ServiceName `json:"service,omitempty"`
+	Cluster rings.ClusterName `json:"cluster,omitempty"`
+	Holder  string            `json:"holder"`
+	Reason  string            `json:"reason"`
+	Link    string            `json:"link,omitempty"`
+	Until   time.Time         `json:"until,omitzero"`
+}
+
+// Window is a window as `window add` is told of it.
+type Window struct {
+	Name     rings.WindowName `json:"name"`
+	Kind     rings.WindowKind `json:"kind"`
+	Ring     rings.RingName   `json:"ring,omitempty"`
+	Cron     string           `json:"cron,omitempty"`
+	Duration Span             `json:"duration,omitempty"`
+	From     time.Time        `json:"from,omitzero"`
+	To       time.Time        `json:"to,omitzero"`
+	TimeZone string           `json:"timeZone,omitempty"`
+	Reason   string           `json:"reason,omitempty"`
 }
 
 // Span is a duration as people write it: "90s", "1h30m".
@@ -175,7 +219,12 @@ func (f *File) Application() (*rings.Application, error) {
 	for _, s := range f.Services {
 		a.Services = append(a.Services, s.service())
 	}
-	return a, a.Validate()
+	for _, g := range f.Groups {
+		a.Groups = append(a.Groups, rings.Group{Name: g.Name, Rings: g.Rings})
+	}
+	checked := *a
+	checked.Services = typed(a.Services)
+	return a, checked.Validate()
 }
 
 // RingOf returns the ring that the file puts the cluster on, and whether it

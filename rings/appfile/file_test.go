@@ -159,7 +159,7 @@ func TestParse_faults(t *testing.T) {
 		{"a list", "- a\n", "a.yaml:1: it is of type array, and must be of type object"},
 		{"something else", "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n", "a.yaml:1: name is missing\n" +
 			"  a.yaml:1: apiVersion: \"v1\": it must be \"rollout/v1\"\n  a.yaml:2: kind: \"Pod\": it must be \"Application\"\n" +
-			"  a.yaml:3: there is no key \"metadata\" here: apiVersion, kind, name, workspace, ringLabel, selector, rings, services"},
+			"  a.yaml:3: there is no key \"metadata\" here: apiVersion, kind, name, workspace, ringLabel, selector, rings, groups, services, locks, windows"},
 		{"unknown keys", head + "ringz: []\nservices:\n- name: db\n  repo: x\n  dependOn: [a]\nrings:\n- name: a\n  policy:\n    sook: 1h\n", "a.yaml:4: there is no key \"ringz\" here; did you mean \"rings\"?\n" +
 			"  a.yaml:8: services[0]: there is no key \"dependOn\" here; did you mean \"dependsOn\"?\n  a.yaml:12: rings[0].policy: there is no key \"sook\" here; did you mean \"soak\"?"},
 		{"not text", head + "selector: {in-shop: true}\n", "a.yaml:4: selector.in-shop: it is of type boolean, and must be of type string; put it in quotes"},
@@ -216,10 +216,12 @@ func agree(t *testing.T, root, s map[string]any, typ reflect.Type, where string)
 		s = root["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
 	}
 	switch {
-	case typ == reflect.TypeFor[Span](), typ == reflect.TypeFor[Amount]():
+	case typ == reflect.TypeFor[Span](), typ == reflect.TypeFor[Amount](), typ == reflect.TypeFor[time.Time]():
 		if s["pattern"] == nil {
 			t.Errorf("%s: the schema has no pattern", where)
 		}
+	case typ.Kind() == reflect.Pointer:
+		agree(t, root, s, typ.Elem(), where)
 	case typ.Kind() == reflect.Slice:
 		agree(t, root, s["items"].(map[string]any), typ.Elem(), where+"[]")
 	case typ.Kind() == reflect.Struct:
@@ -259,7 +261,7 @@ func agreeObject(t *testing.T, root, s map[string]any, typ reflect.Type, where s
 
 func agreeScalar(t *testing.T, s map[string]any, typ reflect.Type, where string) {
 	t.Helper()
-	want := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Int: "integer", reflect.Map: "object"}[typ.Kind()]
+	want := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Int: "integer", reflect.Float64: "number", reflect.Map: "object"}[typ.Kind()]
 	if s["const"] != nil || s["enum"] != nil {
 		if want != "string" {
 			t.Errorf("%s: a choice is not of type %s", where, typ)

@@ -213,7 +213,8 @@ func quotes(k *kind.Type) string {
 var patterns = map[string]string{
 	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`:      "a name: it has only a-z, 0-9 and '-', and begins and ends with a letter or digit",
 	`^(0|([0-9]+(\.[0-9]+)?(h|m|s|ms))+)$`: "a duration such as 90s, 5m or 1h30m",
-	`^[0-9]+%?$`:                           "a number of clusters, or a share of them such as 10%",
+	`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`: "a time in full, such as 2026-12-24T18:00:00Z",
+	`^[0-9]+%?$`: "a number of clusters, or a share of them such as 10%",
 }
 
 // lineOf is the line of what stands at the place: of its key, in a mapping.
@@ -244,8 +245,12 @@ func lineOf(n *yaml.Node, place []string) int {
 // sensible checks what a schema cannot say.
 func (f *File) sensible(name string) error {
 	e := &Error{Name: name}
-	if _, err := f.Application(); err != nil {
+	a, err := f.Application()
+	if err != nil {
 		e.Faults = append(e.Faults, faultsOf(err)...)
+	}
+	for _, words := range f.holdFaults(a) {
+		e.Faults = append(e.Faults, Fault{0, words})
 	}
 	if v, ok := f.Selector[or(f.RingLabel, DefaultRingLabel)]; ok {
 		e.Faults = append(e.Faults, Fault{0, fmt.Sprintf("selector: %s=%s: that label carries the ring", or(f.RingLabel, DefaultRingLabel), v)})

@@ -18,7 +18,7 @@ func writeServices(f *File, a *rings.Application, _ []rings.Cluster) {
 // serviceOf leaves out what is the default.
 func serviceOf(s rings.Service) Service {
 	out := Service{Name: s.Name, Repo: s.Repo, Branch: s.Branch, Path: s.Path, GitRepo: s.GitRepo, ClientSecret: s.Secret,
-		Fields: s.Fields, DependsOn: s.DependsOn, AcceptRedeploy: s.AcceptRedeploy, Publish: s.Publish}
+		Fields: s.Fields, Settings: settingsOf(s.Settings), DependsOn: s.DependsOn, AcceptRedeploy: s.AcceptRedeploy, Publish: s.Publish}
 	if slices.Equal(s.Fields, []string{rings.DefaultField}) {
 		out.Fields = nil
 	}
@@ -27,7 +27,7 @@ func serviceOf(s rings.Service) Service {
 
 func (s Service) service() rings.Service {
 	out := rings.Service{Name: s.Name, Repo: s.Repo, Branch: or(s.Branch, DefaultBranch), Path: strings.Trim(s.Path, "/"), GitRepo: s.GitRepo,
-		Secret: s.ClientSecret, Fields: slices.Clone(s.Fields), DependsOn: sorted(s.DependsOn), AcceptRedeploy: s.AcceptRedeploy,
+		Secret: s.ClientSecret, Fields: slices.Clone(s.Fields), Settings: s.settings(), DependsOn: sorted(s.DependsOn), AcceptRedeploy: s.AcceptRedeploy,
 		Publish: choice(s.Publish, wordPush)}
 	if len(out.Fields) == 0 {
 		out.Fields = []string{rings.DefaultField}
@@ -57,6 +57,7 @@ func compareServices(d *Difference, s State, f *File, wanted *rings.Application)
 		}
 		d.fixService(s, f, old, v)
 		d.setPublish(old, v)
+		d.setSettings(old, v)
 		if !slices.Equal(sorted(old.DependsOn), v.DependsOn) {
 			deps[v.Name] = v.DependsOn
 		}
@@ -71,6 +72,9 @@ func compareServices(d *Difference, s State, f *File, wanted *rings.Application)
 
 func addWords(s rings.Service) string {
 	words := fmt.Sprintf("add service %q: %s of %s, branch %q", s.Name, s.File(), s.Repo, s.Branch)
+	if len(s.Settings) > 0 {
+		words += ", settings " + settingWords(s.Settings)
+	}
 	if len(s.DependsOn) > 0 {
 		words += ", depends on " + join(s.DependsOn)
 	}
