@@ -12,9 +12,17 @@ func (p *program) referenceCommand() *cli.Command {
 	return &cli.Command{
 		Name: "reference", Category: "Look after", Usage: "Print the reference of all commands, or the man page",
 		Description: "What --help says of every command, and the topics of \"rollout help\", in Markdown.\n\n" +
-			examples("rollout reference > reference.md", "rollout reference --man > rollout.1"),
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "man", Usage: "Print the man page rollout(1) instead", DisableDefaultText: true}},
+			examples("rollout reference > reference.md", "rollout reference --man > rollout.1", "rollout reference --man --dir /usr/share/man/man1"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "man", Usage: "Print the man page rollout(1) instead", DisableDefaultText: true},
+			&cli.StringFlag{Name: "dir", Usage: "With --man: write rollout.1, and a page for each command, into `FOLDER`"},
+		},
 		Action: func(c *cli.Context) error {
+			if dir := c.String("dir"); dir != "" && !c.Bool("man") {
+				return &usageError{what: "rollout reference: --dir is for man pages", hint: "rollout reference --man --dir " + dir}
+			} else if dir != "" {
+				return p.writeManPages(dir)
+			}
 			text := reference(p.app())
 			if c.Bool("man") {
 				text = manPage(p.app())

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -44,4 +45,34 @@ func TestReference_whole(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Every command has a man page of its own with its flags, and each page leads
+// to others that are there.
+func TestManPages(t *testing.T) {
+	app := testProgram().app()
+	pages := manPages(app)
+	leaves(app, func(path []string, c *cli.Command) {
+		if c.Hidden {
+			return
+		}
+		name := "rollout-" + strings.Join(path, "-")
+		page := strings.ReplaceAll(string(pages[name+".1"]), `\-`, "-")
+		if !strings.HasPrefix(page, ".nh") || !strings.Contains(page, ".TH "+name+" 1") || !strings.Contains(page, name+" - "+c.Usage) {
+			t.Errorf("page of %s:\n%.200s", name, page)
+		}
+		for _, f := range c.Flags {
+			if !strings.Contains(page, "--"+f.Names()[0]) {
+				t.Errorf("%s: --%s is missing", name, f.Names()[0])
+			}
+		}
+	})
+	for name, page := range pages {
+		_, also, _ := strings.Cut(strings.ReplaceAll(string(page), `\-`, "-"), "SEE ALSO")
+		for _, other := range regexp.MustCompile(`rollout[a-z-]*\(1\)`).FindAllString(also, -1) {
+			if pages[strings.TrimSuffix(other, "(1)")+".1"] == nil {
+				t.Errorf("%s leads to %s, which is not there", name, other)
+			}
+		}
+	}
 }
