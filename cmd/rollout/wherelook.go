@@ -109,6 +109,13 @@ func (l *prospect) fill(v *placeView, n orchestrator.NewStep, recorded placeView
 	if v.Desired == recorded.Desired {
 		v.Since, v.Rollout = recorded.Since, recorded.Rollout
 	}
+	v.Settings = survey.Settings
+	for _, name := range survey.Settings.Names() {
+		if value := survey.Settings[name]; !n.Known.WroteValue(name, value) {
+			v.Drift = append(v.Drift, fmt.Sprintf("its fleet.yaml says %s=%s for %s, last recorded here is %s: commit %s by %s", name, value, n.Ring,
+				n.Known.Settings[name], short(survey.Commit), cmpHint(survey.Author, "unknown")))
+		}
+	}
 	for _, version := range foreignVersions(n, survey.Survey) {
 		v.Drift = append(v.Drift, foreignWords(n, survey.Survey, version))
 	}

@@ -89,6 +89,7 @@ func (r *whereRecord) place(ref orchestrator.Ref) placeView {
 	v := placeView{Service: ref.Service, Ring: ref.Ring, Drift: []string{}, Clusters: []placeClusterView{}}
 	x, there := r.placed[ref]
 	known := r.known(ref)
+	v.Settings = known.Settings
 	switch {
 	case known.Version != "" && (!there || known.At.After(x.PublishedAt) && known.Version != x.To):
 		v.Desired, v.Since, v.Reason = known.Version, instant(known.At), "recorded when it was adopted, and not rolled out since"

@@ -34,7 +34,8 @@ type placeView struct {
 	// when it gives nothing, several versions, or is not known: Reason says
 	// which.
 	Desired  rings.Version `json:"desired"`
-	Observed rings.Version `json:"observed"` // of all its clusters; "" when they differ or one is not known
+	Settings rings.Values  `json:"settings,omitempty"` // that the branch gives the ring, or is recorded to
+	Observed rings.Version `json:"observed"`           // of all its clusters; "" when they differ or one is not known
 	State    string        `json:"state"`
 	Reason   string        `json:"reason"`
 	Drift    []string      `json:"drift"` // what is not as it was left here, in words
@@ -138,6 +139,9 @@ func (v placeView) remarks(s style) []string {
 	say := func(words string) { out = append(out, fmt.Sprintf("%s %s: %s", v.Ring, v.Service, words)) }
 	for _, d := range v.Drift {
 		say(s.bad("drift: ") + d)
+	}
+	if len(v.Settings) > 0 {
+		say("settings " + v.Settings.String())
 	}
 	if v.Reason != "" {
 		say(v.Reason)
