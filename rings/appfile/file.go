@@ -120,13 +120,14 @@ type Setting struct {
 // Lock is a lock as `lock` is told of it; one that names no part is of the
 // application.
 type Lock struct {
-	Ring    rings.RingName    `json:"ring,omitempty"`
-	Service rings.ServiceName `json:"service,omitempty"`
-	Cluster rings.ClusterName `json:"cluster,omitempty"`
-	Holder  string            `json:"holder"`
-	Reason  string            `json:"reason"`
-	Link    string            `json:"link,omitempty"`
-	Until   time.Time         `json:"until,omitzero"`
+	Ring         rings.RingName    `json:"ring,omitempty"`
+	Service      rings.ServiceName `json:"service,omitempty"`
+	Cluster      rings.ClusterName `json:"cluster,omitempty"`
+	ClusterGroup string            `json:"clusterGroup,omitempty"`
+	Holder       string            `json:"holder"`
+	Reason       string            `json:"reason"`
+	Link         string            `json:"link,omitempty"`
+	Until        time.Time         `json:"until,omitzero"`
 }
 
 // Window is a window as `window add` is told of it.

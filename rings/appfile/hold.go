@@ -14,7 +14,7 @@ import (
 func (f *File) Hold(locks []rings.Lock, windows []rings.Window, now time.Time) {
 	for _, l := range locks {
 		if l.Stands(now) {
-			f.Locks = append(f.Locks, Lock{Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, Holder: l.Holder, Reason: l.Reason, Link: l.Link, Until: l.Until})
+			f.Locks = append(f.Locks, Lock{Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, ClusterGroup: l.Group, Holder: l.Holder, Reason: l.Reason, Link: l.Link, Until: l.Until})
 		}
 	}
 	for _, w := range windows {
@@ -23,7 +23,7 @@ func (f *File) Hold(locks []rings.Lock, windows []rings.Window, now time.Time) {
 }
 
 func (l Lock) lock(app rings.AppName) rings.Lock {
-	return rings.Lock{App: app, Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, Holder: l.Holder, Reason: l.Reason, Link: l.Link, Until: l.Until.UTC()}
+	return rings.Lock{App: app, Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, Group: l.ClusterGroup, Holder: l.Holder, Reason: l.Reason, Link: l.Link, Until: l.Until.UTC()}
 }
 
 func (w Window) window(app rings.AppName) rings.Window {

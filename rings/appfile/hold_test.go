@@ -27,6 +27,7 @@ services:
 locks:
 - {ring: ring-2, holder: ops, reason: stocktaking, until: 2026-12-24T18:00:00Z}
 - {service: web, holder: incident-17, reason: INC-17, link: "https://incidents.example.com/17"}
+- {clusterGroup: edge, holder: ops, reason: moving}
 - {holder: old, reason: over, until: 2026-01-01T00:00:00Z}
 windows:
 - {name: weekend, kind: deny, cron: 0 18 * * 5, duration: 62h, timeZone: Europe/Berlin, reason: nobody is there}
@@ -77,7 +78,7 @@ func TestCompare_hold(t *testing.T) {
 		`create ring group "all": ring-1, ring-2`, `settings max=helm.values.max int 1 to 20, debug=helm.values.debug`,
 		`add window "weekend": kind deny, cron 0 18 * * 5, duration 62h, timeZone Europe/Berlin, reason nobody is there`,
 		`add window "fair": kind deny, ring ring-2, from 2026-11-30T23:00:00Z, to 2026-12-07T23:00:00Z, timeZone UTC`,
-		`lock ring-2 for ops: stocktaking`, `lock service web for incident-17: INC-17`,
+		`lock ring-2 for ops: stocktaking`, `lock service web for incident-17: INC-17`, `for ops: moving`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("changes are\n%s\nwant %s", got, want)
@@ -144,8 +145,8 @@ func TestCompare_holdExtra(t *testing.T) {
 			n++
 		}
 	}
-	if n != 3 {
-		t.Errorf("%d locks are named, want 3: %+v", n, d.Extra)
+	if n != 4 {
+		t.Errorf("%d locks are named, want 4: %+v", n, d.Extra)
 	}
 }
 
