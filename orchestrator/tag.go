@@ -57,7 +57,8 @@ func (t *turn) tagged() bool {
 	return over
 }
 
-// toTag are the steps by which each repository was changed last.
+// toTag are the steps by which each repository was changed last: on its last
+// ring, the last one by the clock, which may have jumped before.
 func (s *State) toTag() []*StepState {
 	var out []*StepState
 	at := map[string]int{}
@@ -69,7 +70,7 @@ func (s *State) toTag() []*StepState {
 		switch {
 		case !seen:
 			at[st.Target.Repo], out = len(out), append(out, st)
-		case !st.PublishedAt.Before(out[i].PublishedAt):
+		case st.Ring != out[i].Ring || !st.PublishedAt.Before(out[i].PublishedAt):
 			out[i] = st
 		}
 	}

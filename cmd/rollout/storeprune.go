@@ -21,7 +21,7 @@ func (p *program) storePruneCommand() *cli.Command {
 		Name: "prune", Usage: "Forget old rollouts and releases, so that the store shrinks",
 		Description: "Never what is live, what put there or verified what a ring has, or what withdrew a version. Numbers are not used\n" +
 			"again. What a ring had before something that is forgotten is not told any more. Other commands wait meanwhile.\n\n" +
-			examples("rollout store prune --keep 90d --dry-run", "rollout store prune --keep 500 --yes", "rollout store backup before.db && rollout store prune --keep 365d"),
+			examples("rollout store prune --keep 90d --dry-run", "rollout store prune --keep 500 --yes", "rollout store prune --keep 365d --yes -o json"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "keep", Usage: "`N|TIME`: the newest N of each application, or all since TIME ago, as in 90d or 720h"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "Show what would be forgotten", DisableDefaultText: true},
