@@ -43,6 +43,26 @@ func (t *turn) approve(c Command, word Word) {
 	}
 }
 
+// cancel ends the rollout as soon as no push of this driver is under way, and it
+// was looked whether what is proposed was merged: the answer is waited for, so
+// that the record says what is on the branch. A push that an earlier driver left
+// behind is not repeated, and one that waits for its time is not begun.
+func (t *turn) cancel() {
+	for _, a := range t.s.Pending {
+		if a.Kind == ActPublish && !a.After.After(t.now) {
+			return
+		}
+	}
+	if !t.withdrawAll() {
+		t.askSurveys()
+		return
+	}
+	for _, st := range t.s.Steps {
+		t.arrive(st)
+	}
+	t.end(Cancelled, nil)
+}
+
 // skip remembers what a person wants to be left out of what remains.
 func (s *State) skip(c Command) {
 	word := Word{By: c.By, Reason: c.Reason, At: c.At}
