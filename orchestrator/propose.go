@@ -139,8 +139,7 @@ func (t *turn) withdraw(st *StepState, why string) {
 }
 
 // withdrawAll gives up what is proposed, and reports whether all of it is given up
-// or was merged.
-// A push that waits for its time is not begun.
+// or was merged. A push that waits for its time is not begun.
 func (t *turn) withdrawAll() bool {
 	if len(t.s.Unmerged()) == 0 {
 		return true
