@@ -106,8 +106,12 @@ var provoke = map[string]func(*sim.Scenario){
 	"takes ready for done":                    func(s *sim.Scenario) { often(s, sim.TroubleKind(sim.HandEdit)) },
 	"takes a proposal for published":          protect,
 	"gives a proposal up without a last look": unlucky,
-	"ignores a halt":                          func(s *sim.Scenario) { often(s, sim.LineHalted) },
-	"ignores a pause":                         func(s *sim.Scenario) { often(s, sim.PersonPauses) },
+	"overwrites settings of others": func(s *sim.Scenario) {
+		often(s, sim.TroubleKind(sim.PushVersion))
+		s.Request.Options.Override = false
+	},
+	"ignores a halt":  func(s *sim.Scenario) { often(s, sim.LineHalted) },
+	"ignores a pause": func(s *sim.Scenario) { often(s, sim.PersonPauses) },
 	"fails for clusters that left": func(s *sim.Scenario) {
 		often(s, sim.TroubleKind(sim.ClusterGoes), sim.TroubleKind(sim.ClusterMoves))
 		s.Bad = []sim.Bad{{Service: "db", Version: "v2", Behaviour: sim.Behaviour{Kind: sim.NeverReady}}}
