@@ -27,7 +27,7 @@ func TestTrainHeld(t *testing.T) {
 
 	// Now db could go to ring-3, which is closed; api is locked still.
 	closed := s.ends(4, "train", s.app, "--all-rings")
-	s.says(closed, "ring-3 is closed by freeze", "stocktaking", "api is locked", "a sale")
+	s.says(closed, "ring-3 is closed by freeze", "stocktaking", "service api on ring-2 is locked by e2e@trains", "a sale")
 	if n := s.commitsFor("db", "ring-3") + s.commitsFor("api", "ring-2"); n != 0 {
 		t.Errorf("%d commits went through the window or the lock", n)
 	}
