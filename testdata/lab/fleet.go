@@ -42,7 +42,8 @@ func (l *Lab) fleetControllers(s *state) []*process {
 	return []*process{
 		fleet("fleetcontroller", []string{"FLEET_HEALTHPROBE_BIND_ADDRESS=" + addr("health"), "KUBECONFIG=" + l.Kubeconfig(), "EXPERIMENTAL_SCHEDULES=true"},
 			"--leader-elect=false", "--disable-metrics"),
-		fleet("agentmanagement", nil,
+		// It asks for tokens by what the environment says, whatever its flag does (controllers/cluster/import.go, client.Getter).
+		fleet("agentmanagement", []string{"KUBECONFIG=" + l.Kubeconfig()},
 			"agentmanagement", "--kubeconfig", l.Kubeconfig(), "--namespace", systemNamespace, "--disable-bootstrap"),
 		fleet("gitjob", []string{"KUBECONFIG=" + l.Kubeconfig()},
 			"gitjob", "--namespace", systemNamespace, "--leader-elect=false", "--disable-metrics", "--listen", addr("webhook")),

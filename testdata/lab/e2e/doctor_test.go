@@ -7,6 +7,7 @@ import (
 	"time"
 
 	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -67,7 +68,9 @@ func (s *scenario) deleteCluster(name string) {
 	s.Helper()
 	c, err := s.lab.Client()
 	s.must(err)
-	s.must(c.Delete(s.ctx, &fleetv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: lab.Namespace}}))
+	o := &fleetv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: lab.Namespace}}
+	s.must(c.Delete(s.ctx, o))
+	s.eventually(time.Minute, "the Cluster is gone", func() bool { return apierrors.IsNotFound(c.Get(s.ctx, client.ObjectKeyFromObject(o), o)) })
 }
 
 // A healthy application is clean. Each thing that is broken is found, alone, with

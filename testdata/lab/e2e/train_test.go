@@ -27,14 +27,14 @@ func TestTrainHeld(t *testing.T) {
 
 	// Now db could go to ring-3, which is closed; api is locked still.
 	closed := s.ends(4, "train", s.app, "--all-rings")
-	s.says(closed, "ring-3 is closed by freeze", "stocktaking", "service api on ring-2 is locked by e2e@trains", "a sale")
+	s.says(closed, `ring-3 is closed by the window "freeze"`, "stocktaking", "service api on ring-2 is locked by e2e@trains", "a sale")
 	if n := s.commitsFor("db", "ring-3") + s.commitsFor("api", "ring-2"); n != 0 {
 		t.Errorf("%d commits went through the window or the lock", n)
 	}
 
 	// The lock goes, the window stays: ring-2 gets api, ring-3 nothing.
 	s.ok("unlock", s.app, "--ring", "ring-2", "--service", "api")
-	s.says(s.ends(4, "train", s.app, "--all-rings"), "ring-3 is closed by freeze")
+	s.says(s.ends(4, "train", s.app, "--all-rings"), `ring-3 is closed by the window "freeze"`)
 	s.images("api", map[string]string{"c1": "v2", "c3": "v2", "c4": "v1"})
 
 	s.ok("window", "remove", s.app, "freeze")
