@@ -39,7 +39,7 @@ func TestEventWords(t *testing.T) {
 		{orchestrator.Barred{Locks: []rings.Lock{{App: "shop", Ring: "ring-2", Holder: "ann", By: "bob", Reason: "not today", At: started}},
 			Closed: []rings.Closure{{Ring: "ring-2", Words: "closed by the window \"night\"", From: started.Add(time.Hour)}}},
 			"ring-2 is locked by ann (set by bob) since 2026-11-20T12:00:00Z, until it is released: not today"},
-		{orchestrator.Barred{}, "no lock stands, and no window is closed"},
+		{orchestrator.Barred{}, "no lock stands, no window is closed, and nothing is frozen"},
 		{orchestrator.ClockJumped{}, "the clock jumped: what was timed with it is timed again"},
 		{orchestrator.Held{Word: word}, "paused by ann: not today"},
 		{orchestrator.Resumed{}, "goes on"},
