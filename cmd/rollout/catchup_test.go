@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"rollout/fleet"
 	"rollout/orchestrator"
 	"rollout/rings"
 	"rollout/store"
@@ -43,8 +45,8 @@ func (w *shopWorld) leaveOut(t *testing.T) *store.DB {
 	return db
 }
 
-// looksForCaughtUp is what the keeper does now and then.
-func (w *shopWorld) looksForCaughtUp(t *testing.T, db *store.DB) []rings.Note {
+// connected is the program in this world, with its Fleet.
+func (w *shopWorld) connected(t *testing.T) (*program, *fleet.Manager) {
 	t.Helper()
 	p := testProgram()
 	p.flags.store, p.flags.kubeconfig = w.store, filepath.Join(w.home, "kubeconfig")
@@ -55,6 +57,13 @@ func (w *shopWorld) looksForCaughtUp(t *testing.T, db *store.DB) []rings.Note {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p, m
+}
+
+// looksForCaughtUp is what the keeper does now and then.
+func (w *shopWorld) looksForCaughtUp(t *testing.T, db *store.DB) []rings.Note {
+	t.Helper()
+	p, m := w.connected(t)
 	a, err := db.App(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -97,4 +106,26 @@ func TestCaughtUp(t *testing.T) {
 		t.Errorf("doctor still finds %s", strings.Join(found, "\n"))
 	}
 	w.unchanged(t)
+}
+
+// A lock on a cluster whose label puts it on the ring, whatever is recorded, is
+// waited for: else the train would be over with nothing to take.
+func TestBeginDue_lockedCluster(t *testing.T) {
+	w := newShopWorld(t)
+	db, err := store.Open(t.Context(), w.store, store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Lock(t.Context(), rings.Lock{App: "shop", Cluster: "c3", Holder: "ann", By: "ann", Reason: "a disk", At: storetest.Start}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := db.App(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, m := w.connected(t)
+	_, err = p.beginDue(t.Context(), db, m, a, orchestrator.Due{Ring: "ring-2", Moment: storetest.Start})
+	if !errors.Is(err, orchestrator.ErrBarred) || isFinal(err) {
+		t.Errorf("got %v", err)
+	}
 }

@@ -33,6 +33,13 @@ func (p *program) newKeeper(db *store.DB, m *fleet.Manager, manager string) *kee
 func (p *program) beginDue(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, d orchestrator.Due) (orchestrator.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
+	held, err := p.holdingNow(ctx, db, a)
+	if err != nil {
+		return "", err
+	}
+	if locks := held.on(d.Ring, "").Locks; len(locks) > 0 { // a train would find nothing to take, and not wait
+		return "", &orchestrator.BarredError{Barriers: rings.Barriers{Locks: locks}}
+	}
 	first, err := p.firstOf(ctx, db, a.Name, d)
 	if err != nil {
 		return "", err
