@@ -85,7 +85,7 @@ func waiting() []orchestrator.Body {
 		orchestrator.RingVerified{Ring: "ring-1"}, approve, approved,
 		orchestrator.ApprovalFell{Ring: "ring-1", Gate: orchestrator.GateBefore, Words: "it expired after 1h"}, approve, approved,
 		orchestrator.Halted{Halt: &rings.Halt{App: "shop", By: "bob", Reason: "sale", At: storetest.Start}}, orchestrator.Halted{},
-		orchestrator.Barred{Locks: []rings.Lock{lock}, Closed: []rings.Closure{closed}}, orchestrator.Barred{Closed: []rings.Closure{closed}},
+		orchestrator.Barred{Locks: []rings.Lock{lock}, Closed: []rings.Closure{closed}}, orchestrator.Barred{Closed: []rings.Closure{closed}, Frozen: []rings.Freeze{{Ring: "ring-1", By: "ring-2", Rollout: "shop-0", Since: storetest.Start}}},
 		orchestrator.Started{},
 	}
 }

@@ -70,7 +70,7 @@ func TestLog_Older(t *testing.T) {
 		must(t, tx.Bucket([]byte("meta")).Delete([]byte("events")))
 		return tx.DeleteBucket([]byte("log"))
 	})
-	setSchema(t, db.Path(), present-1)
+	setSchema(t, db.Path(), beforeRecord)
 	db = open(t, db.Path())
 	before, read := entries(t, db, store.LogFilter{})
 	if uint64(len(before)) != read || read < live.State.Version {

@@ -57,6 +57,7 @@ var migrations = []func(*bolt.Tx) error{
 	createBuckets,
 	addRings,
 	addDays,
+	addDuties,
 }
 
 var (
@@ -101,6 +102,10 @@ func addDays(tx *bolt.Tx) error {
 	}
 	return addRecord(tx)
 }
+
+// addDuties changes nothing. It keeps programs away that would lose what
+// applications, rings and locks say since then, and cannot read what was pruned.
+func addDuties(*bolt.Tx) error { return nil }
 
 // schemaOf returns the file's version; 0 for a file without one.
 func schemaOf(tx *bolt.Tx) uint64 {

@@ -193,7 +193,7 @@ func TestRecordIsRebuilt(t *testing.T) {
 		}
 		return nil
 	})
-	setSchema(t, db.Path(), present-1)
+	setSchema(t, db.Path(), beforeRecord)
 	open(t, db.Path())
 	if diff := cmp.Diff(want, dump(t, db.Path())); diff != "" {
 		t.Errorf("(-recorded +rebuilt):\n%s", diff)
