@@ -191,16 +191,28 @@ func endAll(ctx context.Context, db *store.DB, me orchestrator.Driver) error {
 	return err
 }
 
+// started is how many rollouts there are.
+func started(t *testing.T, db *store.DB) int {
+	t.Helper()
+	page, err := db.Rollouts(t.Context(), store.Filter{})
+	must(t, err)
+	return len(page.Rollouts)
+}
+
 // Two processes start what is due, and both are killed again and again at any
 // point: every moment has exactly one rollout.
 func TestCreateDue_once(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "rollout.db"))
 	must(t, db.CreateApp(t.Context(), keptShop()))
-	for range 8 {
+	changed := db.Changes(t.Context())
+	for round := range 8 {
 		one, two := child(t, "keeper", db.Path()), child(t, "keeper", db.Path())
 		must(t, one.Start())
 		must(t, two.Start())
-		time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond) // they die at a random moment
+		for started(t, db) < 2*(round+1) {
+			<-changed
+		}
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // they die at a random moment
 		must(t, one.Process.Kill())
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
 		must(t, two.Process.Kill())
@@ -221,7 +233,7 @@ func TestCreateDue_once(t *testing.T) {
 	}
 	a, err := db.App(t.Context(), "shop")
 	must(t, err)
-	if want := int(a.Rings[1].Kept.Until.Sub(storetest.Start) / time.Minute); len(seen) != want || want < 10 {
+	if want := int(a.Rings[1].Kept.Until.Sub(storetest.Start) / time.Minute); len(seen) != want || want < 16 {
 		t.Errorf("%d trains have a rollout, of %d that are handled", len(seen), want)
 	}
 }

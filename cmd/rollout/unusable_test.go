@@ -67,7 +67,7 @@ func TestStore_Newer(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, said := appList(t, path)
-	want := "error: store " + path + ": written by a newer version of rollout: schema 99, this one knows 3\n" +
+	want := "error: store " + path + ": written by a newer version of rollout: schema 99, this one knows 4\n" +
 		"hint: use the version of rollout that wrote it, or a newer one\n"
 	if code != exitConflict || said != want {
 		t.Errorf("got %d %q, want %d %q", code, said, exitConflict, want)
