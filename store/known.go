@@ -101,6 +101,9 @@ func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at
 	if b.Phase == orchestrator.StepSkipped {
 		return a.absent(s, b.Ref)
 	}
+	if b.Phase == orchestrator.StepFailed {
+		return a.unmerged(s, b, at, e)
+	}
 	if b.Phase != orchestrator.StepDone {
 		return nil
 	}
@@ -119,6 +122,19 @@ func (a *appender) stepEnded(s *orchestrator.State, b orchestrator.StepEnded, at
 		return a.withdrawn(s, b.Ref, rings.Hold{By: s.StartedBy, Reason: s.Options.Reason, At: e.At.UTC()})
 	}
 	return nil
+}
+
+// unmerged puts the hold on a version that was proposed and that nobody merged,
+// so that no train proposes it again and again.
+func (a *appender) unmerged(s *orchestrator.State, b orchestrator.StepEnded, at orchestrator.Attempt, e orchestrator.Event) error {
+	if b.Undo || b.Failure == nil || b.Failure.Code != orchestrator.CodeUnmerged && b.Failure.Code != orchestrator.CodeDeclined || at.Version == at.From {
+		return nil
+	}
+	svc, err := a.service(s.Scope.App, b.Service)
+	if svc != nil {
+		hold(svc, b.Ring, at.Version, rings.Hold{Rollout: string(s.ID), By: e.Actor, Reason: b.Failure.Words, At: e.At.UTC()})
+	}
+	return err
 }
 
 // observed notes a version that others have put there. What only was looked at

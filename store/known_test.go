@@ -224,3 +224,20 @@ func TestUndoHolds(t *testing.T) {
 		t.Errorf("known: %+v, want v1 at c2, not verified", got)
 	}
 }
+
+// TestUnmerged: what was proposed and not merged is held on its ring, and what
+// failed otherwise is not.
+func TestUnmerged(t *testing.T) {
+	ref := orchestrator.Ref{Ring: "ring-1", Service: "db"}
+	for code, want := range map[orchestrator.Code]bool{orchestrator.CodeDeclined: true, orchestrator.CodeUnmerged: true, orchestrator.CodeNotReady: false} {
+		db := openShop(t)
+		tape, lease := startKind(t, db, orchestrator.KindTrain, "ring-1")
+		appendAll(t, db, tape.Batch(lease,
+			orchestrator.AttemptDecided{Ref: ref, Attempt: orchestrator.Attempt{Number: 1, Version: "v2", From: "v1", Nonce: 1, Ours: true}},
+			orchestrator.StepEnded{Ref: ref, Phase: orchestrator.StepFailed, Reason: "no", Failure: &orchestrator.Failure{Code: code, Words: "nobody wants it"}}))
+		h, held := service(t, db).Held["ring-1"]["v2"]
+		if held != want || held && (h.Rollout != "shop-1" || h.Reason != "nobody wants it") {
+			t.Errorf("%s: held %v, %+v", code, held, h)
+		}
+	}
+}
