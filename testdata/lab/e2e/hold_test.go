@@ -29,7 +29,7 @@ func TestHold(t *testing.T) {
 
 	s.awaits(2*time.Minute, "ring-2 waits for its window", func(r rollout) bool { return r.ring("ring-1") == "Done" && strings.Contains(r.Reason, "freeze") })
 	s.says(s.ok("explain", s.app), "ring-2", "a fair", "opens at")
-	during := time.Now().UTC().Truncate(time.Second).Add(time.Second)
+	during := time.Now().UTC()
 	s.runs("v2", pair, "c1", "c2")
 	if n := s.commitsFor("db", "ring-2"); n != 0 {
 		t.Errorf("db has %d commits for ring-2 while it is closed", n)
@@ -49,7 +49,7 @@ func TestHold(t *testing.T) {
 		t.Fatalf("exit code %d", code)
 	}
 	s.runs("v2", pair, "c1", "c2", "c3", "c4")
-	s.says(s.ok("explain", s.app, "--at", during.Format(time.RFC3339)), "ring-2", "a fair")
+	s.says(s.ok("explain", s.app, "--at", during.Format(time.RFC3339Nano)), "ring-2", "a fair")
 	s.says(s.ok("replay", s.app), "every decision the same")
 	s.goOver()
 }
