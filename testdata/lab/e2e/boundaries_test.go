@@ -30,7 +30,7 @@ func TestKillAtEveryBoundary(t *testing.T) {
 // The same for a rollout that takes itself back: one commit forward and one
 // back for each service.
 func TestKillAtEveryBoundaryOfARollback(t *testing.T) {
-	s := play(t, "bounds-back", 4)
+	s := play(t, "backbounds", 4)
 	s.setUp(pair...)
 	s.ok("ring", "update", s.app, "ring-1", "--on-failure", "rollback-ring", "--deadline", "30s")
 	s.ok("plan", "set", s.app, "db=v2", "api=v2-bad")

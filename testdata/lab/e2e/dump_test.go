@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"strings"
 
 	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
@@ -55,5 +56,25 @@ func (s *scenario) dumpBundles(c client.Client) {
 			s.Logf("Bundle %s: label %s, generation %d observed %d, unavailable %d of %d, %+v",
 				b.Name, b.Labels[commitLabel], b.Generation, b.Status.ObservedGeneration, b.Status.Unavailable, b.Status.MaxUnavailable, b.Status.Conditions)
 		}
+	}
+}
+
+// leave takes the scenario's GitRepos away. Fleet polls each of them every few
+// seconds, and with those of all scenarios a small machine would do little else.
+// The repositories stay.
+func (s *scenario) leave() {
+	s.Helper()
+	repos := &fleetv1.GitRepoList{}
+	c, err := s.lab.Client()
+	if err == nil {
+		err = c.List(s.ctx, repos, client.InNamespace(lab.Namespace))
+	}
+	for i := range repos.Items {
+		if r := &repos.Items[i]; strings.HasPrefix(r.Name, s.app+"-") {
+			err = errors.Join(err, client.IgnoreNotFound(c.Delete(s.ctx, r)))
+		}
+	}
+	if err != nil {
+		s.Logf("its GitRepos stay: %v", err)
 	}
 }

@@ -76,6 +76,8 @@ func playIn(t *testing.T, l *lab.Lab, app string, waves int) *scenario {
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.dump()
+		} else {
+			s.leave()
 		}
 		cancel()
 		note(t, waves, time.Since(s.begun))
