@@ -46,7 +46,7 @@ explore: ## every order of events of 3 services, 2 rings and 2 clusters each, wi
 
 e2e: ## the tests on a real Fleet, which they build (once) and start themselves
 	cd $(LAB) && go run ./cmd/lab build
-	cd $(LAB) && go test -count=1 -timeout 40m -parallel 8 -v ./e2e
+	cd $(LAB) && go test -count=1 -timeout 40m -parallel 200 -v ./e2e
 
 bench: ## the benchmarks behind the marks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -193,7 +193,7 @@ func (s *scenario) recalls(e estate, byHand string) {
 // somebody set, a direct deployment and a service that was undeployed, what
 // where, find and history say is what git and the clusters say.
 func TestAgree(t *testing.T) {
-	s := play(t, "agree", 6)
+	s := playFirst(t, "agree", 6)
 	s.rings = threeRings
 	services := []service{{name: "db"}, {name: "api", needs: []string{"db"}}, {name: "docs"}}
 	s.setUp(services...)

@@ -16,7 +16,7 @@ import (
 // on meanwhile, until the dead driver's lease has run out: a boundary that it
 // passes by then is none.
 func TestKillAtEveryBoundary(t *testing.T) {
-	s := play(t, "bounds", 2)
+	s := playFirst(t, "bounds", 2)
 	s.setUp(pair...)
 	s.ok("plan", "set", s.app, "db=v2-slow", "api=v2-slow")
 	if code := s.killEverywhere("create", s.app, "ring-1"); code != 0 {
@@ -30,7 +30,7 @@ func TestKillAtEveryBoundary(t *testing.T) {
 // The same for a rollout that takes itself back: one commit forward and one
 // back for each service.
 func TestKillAtEveryBoundaryOfARollback(t *testing.T) {
-	s := play(t, "backbounds", 4)
+	s := playFirst(t, "backbounds", 4)
 	s.setUp(pair...)
 	s.ok("ring", "update", s.app, "ring-1", "--on-failure", "rollback-ring", "--deadline", "30s")
 	s.ok("plan", "set", s.app, "db=v2", "api=v2-bad")
