@@ -32,7 +32,7 @@ func (t *turn) decide(st *StepState) {
 		return
 	}
 	if st.Observed {
-		t.emit(AttemptDecided{Ref: st.ref(), Attempt: Attempt{Number: 1, Version: st.Survey.Version, From: st.Survey.Version, Commit: st.Survey.Commit}})
+		t.emit(AttemptDecided{Ref: st.ref(), Attempt: Attempt{Number: st.Attempt.Number + 1, Version: st.Survey.Version, From: st.Survey.Version, Commit: st.Survey.Commit}})
 		t.all[st] = true
 		return
 	}

@@ -211,10 +211,12 @@ func invariant6Deadline(s *orchestrator.State, d orchestrator.Decision, now time
 	return ""
 }
 
-// pushed reports whether a push is under way for the step: that is waited for.
+// pushed reports whether a push is under way for the step, or a look at what is
+// proposed: that is waited for, and bounded by who carries it out.
 func pushed(s *orchestrator.State, st *orchestrator.StepState) bool {
 	for _, a := range s.Pending {
-		if a.Kind == orchestrator.ActPublish && slices.ContainsFunc(a.Items, func(i orchestrator.Item) bool { return i.Service == st.Target.Service }) {
+		waited := a.Kind == orchestrator.ActPublish || a.Kind == orchestrator.ActSurvey && st.Phase == orchestrator.StepProposed
+		if waited && slices.ContainsFunc(a.Items, func(i orchestrator.Item) bool { return i.Service == st.Target.Service }) {
 			return true
 		}
 	}

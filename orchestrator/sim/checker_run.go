@@ -155,7 +155,7 @@ func (r *run) foldStep(e orchestrator.Event) {
 		st := r.steps[b.Ref]
 		st.attempts, st.phase = append(st.attempts, b.Attempt), orchestrator.StepPublishing
 		if !b.Attempt.Ours {
-			st.phase, st.at = orchestrator.StepConverging, r.now
+			st.phase, st.at, st.commit = orchestrator.StepConverging, r.now, b.Attempt.Commit
 		}
 	case orchestrator.Proposed:
 		r.steps[b.Ref].phase = orchestrator.StepProposed
