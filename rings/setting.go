@@ -76,6 +76,18 @@ func (v Values) With(over Values) Values {
 	return out
 }
 
+// Only returns those of the values that the others have one for, too; a new map,
+// nil when there are none.
+func (v Values) Only(asked Values) Values {
+	var out Values
+	for name := range asked {
+		if value, ok := v[name]; ok {
+			out = out.With(Values{name: value})
+		}
+	}
+	return out
+}
+
 // largestInt is up to where JSON, which Fleet reads values through, is exact.
 const largestInt = 1 << 53
 

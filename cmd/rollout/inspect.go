@@ -84,7 +84,7 @@ func inspect(m manifest, a *rings.Application, s rings.Service, ring rings.RingN
 		return nil
 	}
 	found := m.Inspect(fleetyaml.Change{Ring: clusters, All: reach.Clusters, Targets: reach.Targets, Fields: fieldsOf(s), AcceptRedeploy: s.AcceptRedeploy,
-		Settings: settingsToWrite(s, nil)})
+		Settings: undecided(s)})
 	var out []findingView
 	for _, f := range found {
 		if f.Code == fleetyaml.CodeNoEntry {

@@ -58,7 +58,7 @@ func (s *stepLook) change(nonce int64) fleetyaml.Change {
 	t, reach := s.step.Target, s.look.reach
 	return fleetyaml.Change{Ring: clustersOn(s.app, s.step.Ring, reach.Clusters), All: reach.Clusters, Targets: reach.Targets,
 		Fields: fieldsOf(s.look.service), Version: string(s.step.To), Nonce: nonce, AcceptRedeploy: t.AcceptRedeploy,
-		Settings: settingsToWrite(s.look.service, s.step.Settings.With(rings.Values{}))}
+		Settings: fleetyaml.SettingsOf(s.look.service.Settings, s.step.Settings)}
 }
 
 // redeployed are the clusters of other rings that get the bundle's new chart,

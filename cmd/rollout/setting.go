@@ -135,30 +135,18 @@ func typeOf(o rings.Setting, found []findingView) (rings.SettingType, string) {
 	return "", fmt.Sprintf("its values are of several types: %s", join(all))
 }
 
-// settingFields are the places of a service's settings.
-func settingFields(s rings.Service) []fleetyaml.Field {
-	out := make([]fleetyaml.Field, len(s.Settings))
+// undecided are a service's settings without a value, to be looked at.
+func undecided(s rings.Service) []fleetyaml.Setting {
+	out := make([]fleetyaml.Setting, len(s.Settings))
 	for i, o := range s.Settings {
-		out[i] = fleetyaml.Field(o.Field)
-	}
-	return out
-}
-
-// settingsToWrite are the values as the editor takes them. Those that are
-// looked at without a value to write have none.
-func settingsToWrite(s rings.Service, values rings.Values) []fleetyaml.Setting {
-	var out []fleetyaml.Setting
-	for _, o := range s.Settings {
-		if v, ok := values[o.Name]; ok || values == nil {
-			out = append(out, fleetyaml.Setting{Field: fleetyaml.Field(o.Field), Type: o.Type, Value: v})
-		}
+		out[i] = fleetyaml.Setting{Field: fleetyaml.Field(o.Field), Type: o.Type}
 	}
 	return out
 }
 
 // settingsOn are the values that the file gives all the ring's clusters.
 func settingsOn(m manifest, a *rings.Application, s rings.Service, ring rings.RingName, reach fleet.Reach) (rings.Values, error) {
-	view, err := m.View(reach.Targets, fieldsOf(s), settingFields(s)...)
+	view, err := m.View(reach.Targets, fieldsOf(s), fleetyaml.FieldsOf(s.Settings)...)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,26 @@ type Setting struct {
 	Value string // as rings.Setting.Parse gives it
 }
 
+// FieldsOf are the places of the settings that a service declares, in their order.
+func FieldsOf(declared []rings.Setting) []Field {
+	out := make([]Field, len(declared))
+	for i, s := range declared {
+		out[i] = Field(s.Field)
+	}
+	return out
+}
+
+// SettingsOf are those of the declared settings that have one of the values, as an edit takes them; none without values.
+func SettingsOf(declared []rings.Setting, values rings.Values) []Setting {
+	var out []Setting
+	for _, s := range declared {
+		if v, ok := values[s.Name]; ok {
+			out = append(out, Setting{Field: Field(s.Field), Type: s.Type, Value: v})
+		}
+	}
+	return out
+}
+
 // leaf is the value as Fleet reads it; ok is false for one that is not of the type.
 func (s Setting) leaf() (leaf any, ok bool) {
 	switch s.Type {

@@ -216,7 +216,7 @@ func (q *query) fits(ctx context.Context, m *mirror, fork, proposed, tip *node) 
 // change is what the item asks for.
 func (q *query) change() fleetyaml.Change {
 	return fleetyaml.Change{Ring: q.ring, All: q.reach.Clusters, Targets: q.reach.Targets, Fields: q.fields,
-		Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy, Settings: q.wanted()}
+		Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy, Settings: fleetyaml.SettingsOf(q.target.Settings, q.item.Settings)}
 }
 
 // hunks is a patch without where it applies.

@@ -141,7 +141,7 @@ func (q *query) manual(ctx context.Context, m *mirror, now orchestrator.Survey) 
 	if err != nil {
 		return err
 	}
-	was, is := only(then.settings, q.item.Settings), only(now.Settings, q.item.Settings)
+	was, is := then.settings.Only(q.item.Settings), now.Settings.Only(q.item.Settings)
 	if then.err != nil || then.version == now.Version && fmt.Sprint(then.versions) == fmt.Sprint(now.Versions) && maps.Equal(was, is) {
 		return nil
 	}

@@ -194,7 +194,7 @@ func (s *state) compute(q *query) {
 	if s.err != nil {
 		return
 	}
-	view, err := s.file.View(q.reach.Targets, q.fields, q.settingFields()...)
+	view, err := s.file.View(q.reach.Targets, q.fields, fleetyaml.FieldsOf(q.target.Settings)...)
 	if err != nil {
 		s.err = err
 		return

@@ -133,7 +133,7 @@ func (q *query) since(ctx context.Context, m *mirror, commit plumbing.Hash, out 
 
 func (q *query) foreign(n *node, s *state) *orchestrator.Foreign {
 	return &orchestrator.Foreign{Commit: n.hash.String(), Author: n.author, At: n.at.UTC(), Version: s.version, Nonce: s.nonce,
-		Settings: only(s.settings, q.item.Settings)}
+		Settings: s.settings.Only(q.item.Settings)}
 }
 
 // last finds the last commit that touched the file.

@@ -122,7 +122,7 @@ func (b *bundle) read(files map[string][]byte) *content {
 		return k
 	}
 	k.manifest = digest(rest)
-	k.view, k.viewErr = k.file.View(b.gitRepo.targets, b.fields, b.settingFields()...)
+	k.view, k.viewErr = k.file.View(b.gitRepo.targets, b.fields, fleetyaml.FieldsOf(b.service.Settings)...)
 	for _, m := range clusterLabel.FindAllSubmatch(src, -1) {
 		k.needs = append(k.needs, string(m[1]))
 	}

@@ -155,7 +155,7 @@ func (q *query) changedMeanwhile(now orchestrator.Survey) bool {
 	r := q.bundle.repo
 	then := q.state(r.commits[r.index[q.item.Base]])
 	return then.err == nil && (then.version != now.Version || !slices.Equal(then.versions, now.Versions) ||
-		!maps.Equal(only(then.settings, q.item.Settings), only(now.Settings, q.item.Settings)))
+		!maps.Equal(then.settings.Only(q.item.Settings), now.Settings.Only(q.item.Settings)))
 }
 
 // draft applies the intents to the files at the tip, with the real editor.
@@ -167,7 +167,7 @@ func (t *task) draft(qs []*query) (*draft, *orchestrator.Outcome) {
 		all, ring := q.clusters()
 		tip := t.repo.tip()
 		k := q.bundle.at(tip)
-		e, err := k.file.Edit(fleetyaml.Change{Settings: q.wanted(), Ring: ring, All: all, Targets: q.bundle.gitRepo.targets, Fields: q.bundle.fields,
+		e, err := k.file.Edit(fleetyaml.Change{Settings: fleetyaml.SettingsOf(q.target.Settings, q.item.Settings), Ring: ring, All: all, Targets: q.bundle.gitRepo.targets, Fields: q.bundle.fields,
 			Version: string(q.item.Version), Nonce: q.item.Nonce, AcceptRedeploy: q.target.AcceptRedeploy})
 		if err != nil {
 			return nil, q.refuse(orchestrator.CodeFile, err.Error())

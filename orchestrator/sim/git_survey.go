@@ -107,7 +107,7 @@ func (q *query) since(hash string, out *orchestrator.Survey) {
 	for _, c := range r.commits[at+1:] {
 		if s := q.state(c); !s.holds(q.item) {
 			out.Superseded = &orchestrator.Foreign{Commit: c.hash, Author: c.author, At: c.at, Version: s.version, Nonce: s.nonce,
-				Settings: only(s.settings, q.item.Settings)}
+				Settings: s.settings.Only(q.item.Settings)}
 			return
 		}
 	}
