@@ -138,27 +138,7 @@ func changed(a, b []string) (from, till int) {
 // can still be merged.
 func (t *task) propose(try int) {
 	w, r := t.w, t.repo
-	w.After(w.draw(w.Delays.Fetch), func() {
-		if t.gone || t.cutOff() || t.unclaimed() {
-			return
-		}
-		qs := w.queries(t.job)
-		found, no := surveys(qs)
-		if no != nil {
-			t.reply(*no)
-			return
-		}
-		open, no := unpublished(qs, found)
-		closed := slices.ContainsFunc(found, func(s orchestrator.Survey) bool { return s.Closed })
-		if no != nil || len(open) == 0 || closed {
-			t.finish(no)
-			return
-		}
-		d, no := t.draft(open)
-		if no != nil {
-			t.reply(*no)
-			return
-		}
+	t.intent(func(found []orchestrator.Survey, d *draft) {
 		name := t.job.ProposalBranch()
 		for _, b := range slices.Backward(r.named(name)) {
 			if b.fits(r.tip(), d.files) {
@@ -200,21 +180,11 @@ func (b *branch) proposal(tip *commit) *orchestrator.Proposal {
 	return &orchestrator.Proposal{Branch: b.name, Commit: b.fork.hash, Tip: tip.hash}
 }
 
-// pushBranch lets the server judge the push of a new branch. The process that
-// sent it may have died since.
+// pushBranch lets the server judge the push of a new branch.
 func (t *task) pushBranch(b *branch, try int) {
 	w, r := t.w, t.repo
-	if t.gone && !w.happens(w.Faults.Outlives) {
-		return
-	}
-	if w.happens(w.Faults.PushRaced) {
-		w.somebodyElse(r)
-	}
 	switch {
-	case w.happens(w.Faults.PushRefused):
-		t.reply(orchestrator.Outcome{Result: orchestrator.Refused, Code: orchestrator.CodeHook, Words: r.url + ": pre-receive hook declined: not today"})
-	case w.happens(w.Faults.PushDropped):
-		t.reply(lostAnswer)
+	case !t.arrives():
 	case r.branches[b.name] != nil && !t.gone:
 		t.again(try + 1)
 	case r.branches[b.name] == nil:

@@ -28,7 +28,16 @@ type draft struct {
 // publish fetches, applies the intent to the tip and pushes, until the push
 // meets the tip that it was made for.
 func (t *task) publish(try int) {
-	w, r := t.w, t.repo
+	t.intent(func(_ []orchestrator.Survey, d *draft) {
+		d.base = t.repo.tip()
+		t.w.After(t.w.draw(t.w.Delays.Push), func() { t.push(d, try) })
+	})
+}
+
+// intent fetches and hands on what is to be written, with what the branch says; it
+// answers when there is nothing to write, or nothing may be.
+func (t *task) intent(write func([]orchestrator.Survey, *draft)) {
+	w := t.w
 	w.After(w.draw(w.Delays.Fetch), func() {
 		if t.gone || t.cutOff() || t.unclaimed() {
 			return
@@ -40,7 +49,8 @@ func (t *task) publish(try int) {
 			return
 		}
 		open, no := unpublished(qs, found)
-		if no != nil || len(open) == 0 {
+		closed := slices.ContainsFunc(found, func(s orchestrator.Survey) bool { return s.Closed })
+		if no != nil || len(open) == 0 || closed {
 			t.finish(no)
 			return
 		}
@@ -49,27 +59,36 @@ func (t *task) publish(try int) {
 			t.reply(*no)
 			return
 		}
-		d.base = r.tip()
-		w.After(w.draw(w.Delays.Push), func() { t.push(d, try) })
+		write(found, d)
 	})
 }
 
-// push lets the server judge a push that is on its way. The process that sent
-// it may have died since.
-func (t *task) push(d *draft, try int) {
-	w, r := t.w, t.repo
+// arrives reports whether a push that is on its way comes to the server, and is not
+// refused there. The process that sent it may have died since.
+func (t *task) arrives() bool {
+	w := t.w
 	if t.gone && !w.happens(w.Faults.Outlives) {
-		return
+		return false
 	}
 	if w.happens(w.Faults.PushRaced) {
-		w.somebodyElse(r)
+		w.somebodyElse(t.repo)
 	}
 	switch {
 	case w.happens(w.Faults.PushRefused):
-		t.reply(orchestrator.Outcome{Result: orchestrator.Refused, Code: orchestrator.CodeHook,
-			Words: r.url + ": pre-receive hook declined: not today"})
+		t.refuse(orchestrator.CodeHook, t.repo.url+": pre-receive hook declined: not today")
 	case w.happens(w.Faults.PushDropped):
 		t.reply(lostAnswer)
+	default:
+		return true
+	}
+	return false
+}
+
+// push lets the server judge a push.
+func (t *task) push(d *draft, try int) {
+	w, r := t.w, t.repo
+	switch {
+	case !t.arrives():
 	case r.tip() != d.base && !t.gone:
 		t.again(try + 1)
 	case r.tip() == d.base:
