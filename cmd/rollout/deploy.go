@@ -53,6 +53,7 @@ func (p *program) runDeploy(ctx context.Context, sh shipment, o deployOptions) e
 	}
 	o.request.Rings = []rings.RingName{o.ring}
 	o.request.Deploy = rings.Plan{}
+	who, now := p.actor(ctx), p.now().UTC() // first runs with the store locked
 	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
 		if err := checkPlan(a, wanted, nil); err != nil {
 			return orchestrator.Created{}, err
@@ -62,7 +63,7 @@ func (p *program) runDeploy(ctx context.Context, sh shipment, o deployOptions) e
 		r.Empty = empty
 		created, err := orchestrator.New(a, r)
 		if o.lock {
-			created.Locks = p.keeping(ctx, created)
+			created.Locks = keeping(created, who, now)
 		}
 		return created, err
 	}
@@ -70,13 +71,12 @@ func (p *program) runDeploy(ctx context.Context, sh shipment, o deployOptions) e
 }
 
 // keeping are locks on what the rollout brings, by who starts it.
-func (p *program) keeping(ctx context.Context, c orchestrator.Created) []rings.Lock {
+func keeping(c orchestrator.Created, who string, now time.Time) []rings.Lock {
 	var out []rings.Lock
 	for _, st := range c.Steps {
 		if !st.Observed {
-			who := p.actor(ctx)
 			out = append(out, rings.Lock{App: c.Scope.App, Ring: st.Ring, Service: st.Target.Service, Holder: who, By: who,
-				Reason: "deployed " + strings.TrimSpace(string(st.To)+" "+st.Settings.String()) + ": " + c.Options.Reason, Link: c.Link, At: p.now().UTC()})
+				Reason: "deployed " + strings.TrimSpace(string(st.To)+" "+st.Settings.String()) + ": " + c.Options.Reason, Link: c.Link, At: now})
 		}
 	}
 	return out
