@@ -20,9 +20,9 @@ const atOnce = 16 << 20
 // checked before it takes the file's place, in one step: after an error, or when
 // the process dies, the file is as it was.
 func (db *DB) Compact(ctx context.Context) (before, after int64, err error) {
-	var line *os.File
+	var line *os.File // kept, so that nobody waits for the file that is replaced
 	file, err := db.acquire(ctx, func() (f *os.File, err error) {
-		line, f, err = alone(db.path)
+		line, f, err = takeBoth(db.path, write)
 		return f, err
 	})
 	if err != nil {
@@ -51,22 +51,6 @@ func (db *DB) Compact(ctx context.Context) (before, after int64, err error) {
 		return syncDir(filepath.Dir(path))
 	})
 	return info.Size(), after, db.fault(err)
-}
-
-// alone takes FILE.lock and FILE, so that nobody waits for the file that is to
-// be replaced: others open FILE only when they have FILE.lock.
-func alone(path string) (line, file *os.File, err error) {
-	if line, err = openLine(path, write); err != nil {
-		return nil, nil, err
-	}
-	if file, err = os.OpenFile(path, os.O_RDWR, 0); err == nil {
-		if err = flock(file, int(write)); err == nil {
-			return line, file, nil
-		}
-		file.Close()
-	}
-	line.Close()
-	return nil, nil, err
 }
 
 // copyTo makes a compact copy of the database at path that belongs to whom the

@@ -72,26 +72,33 @@ func (db *DB) file(m mode) func() (*os.File, error) {
 // writes again and again would starve the others. So it cannot be had while
 // somebody waits: the first in line holds FILE.lock until FILE is theirs.
 func queue(path string, m mode) (*os.File, error) {
-	line, err := openLine(path, m)
-	if err != nil {
-		return nil, err
-	}
+	line, f, err := takeBoth(path, m)
 	if line != nil {
-		defer line.Close()
+		line.Close()
+	}
+	return f, err
+}
+
+// takeBoth takes FILE.lock, then FILE's own lock. While the caller keeps the first,
+// which is nil where [openLine] says so, nobody else opens FILE.
+func takeBoth(path string, m mode) (line, file *os.File, err error) {
+	if line, err = openLine(path, m); err != nil {
+		return nil, nil, err
 	}
 	flag := os.O_RDONLY
 	if m == write {
 		flag = os.O_RDWR
 	}
-	f, err := os.OpenFile(path, flag, 0)
-	if err != nil {
-		return nil, err
+	if file, err = os.OpenFile(path, flag, 0); err == nil {
+		if err = flock(file, int(m)); err == nil {
+			return line, file, nil
+		}
+		file.Close()
 	}
-	if err := flock(f, int(m)); err != nil {
-		f.Close()
-		return nil, err
+	if line != nil {
+		line.Close()
 	}
-	return f, nil
+	return nil, nil, err
 }
 
 // openLine opens FILE.lock and takes it. It is nil when there is none and none
