@@ -280,38 +280,36 @@ func (p *pruner) forgetPlaces() error {
 			}
 		}
 	}
-	return p.eachStep(func(key []byte, row StepSummary) error {
-		if last, cut := cuts[row.place()]; !cut || numberOfStep(key) > last {
-			return nil
+	steps := p.tx.Bucket(bucketSteps)
+	for _, key := range keysOf(steps) {
+		var row StepSummary
+		if _, err := get(steps, []byte(key), &row); err != nil {
+			return err
 		}
-		return p.unlist(key, row)
-	})
+		if last, cut := cuts[row.place()]; !cut || numberOfStep([]byte(key)) > last {
+			continue
+		}
+		if err := p.unlist([]byte(key), row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cuts are, for every place, the number of the last rollout there that goes.
 func (p *pruner) cuts() (map[string]uint64, error) {
 	out := map[string]uint64{}
-	err := p.eachStep(func(key []byte, row StepSummary) error {
-		if _, goes := p.rollouts[row.Rollout]; goes {
-			out[row.place()] = max(out[row.place()], numberOfStep(key))
+	for id := range p.rollouts {
+		rows, err := recorder{p.tx}.stepsOf(id, false)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return out, err
-}
-
-func (p *pruner) eachStep(fn func(key []byte, row StepSummary) error) error {
-	b := p.tx.Bucket(bucketSteps)
-	for _, key := range keysOf(b) {
-		var row StepSummary
-		if _, err := get(b, []byte(key), &row); err != nil {
-			return err
-		}
-		if err := fn([]byte(key), row); err != nil {
-			return err
+		key, _ := rolloutKey(id)
+		for _, row := range rows {
+			out[row.place()] = max(out[row.place()], numberOf(key[len(key)-8:]))
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // place is what the keys of the step in placed begin with.
