@@ -87,9 +87,12 @@ func (s *State) tag(repo string) *Tag {
 	return nil
 }
 
+// taggedRepo is the repository that the action is to tag.
+func (s *State) taggedRepo(a Action) string { return s.step(a.steps()[0]).Target.Repo }
+
 func (t *turn) isTagging(repo string) bool {
 	for _, a := range t.s.Pending {
-		if a.Kind == ActTag && t.s.step(a.steps()[0]).Target.Repo == repo {
+		if a.Kind == ActTag && t.s.taggedRepo(a) == repo {
 			return true
 		}
 	}
@@ -98,15 +101,14 @@ func (t *turn) isTagging(repo string) bool {
 
 // tagging notes when a tag was asked for first.
 func (s *State) tagging(a Action, at time.Time) {
-	repo := s.step(a.steps()[0]).Target.Repo
-	if s.tag(repo) == nil {
+	if repo := s.taggedRepo(a); s.tag(repo) == nil {
 		s.Tags = append(s.Tags, Tag{Repo: repo, Since: at})
 	}
 }
 
 // tagAnswered notes what became of a tag.
 func (s *State) tagAnswered(a Action, o Outcome, at time.Time) {
-	tag := s.tag(s.step(a.steps()[0]).Target.Repo)
+	tag := s.tag(s.taggedRepo(a))
 	if tag.Words = o.Words; o.Result == OK {
 		tag.Words = ""
 	}
@@ -116,7 +118,7 @@ func (s *State) tagAnswered(a Action, o Outcome, at time.Time) {
 
 // tagGivenUp warns of a tag that will not be there.
 func (t *turn) tagGivenUp(a Action, o Outcome) {
-	tag := t.s.tag(t.s.step(a.steps()[0]).Target.Repo)
+	tag := t.s.tag(t.s.taggedRepo(a))
 	if o.Result != OK && tag.Over {
 		t.emit(Warned{Words: fmt.Sprintf("tag %q is not on %s: %s", a.Tag, tag.Repo, tag.Words)})
 	}
