@@ -187,7 +187,7 @@ func unverified(a *rings.Application, ring NewRing, steps []NewStep) []string {
 			other = append([]string{fmt.Sprintf("%s: %s is wanted, %s is recorded there", s.Name, st.To, orNothing(k.Version))}, other...)
 		}
 		if faults = append(faults, other...); len(other) == 0 && k.Verified == "" {
-			faults = append(faults, fmt.Sprintf("%s %s: no rollout ended well with it there, or it was changed since", s.Name, st.wants()))
+			faults = append(faults, fmt.Sprintf("%s %s: no rollout ended well with it there, or it was changed since", s.Name, st.Wants()))
 		}
 	}
 	return faults
@@ -203,9 +203,6 @@ func otherSettings(service rings.ServiceName, want, have rings.Values) []string 
 	}
 	return faults
 }
-
-// wants is what the step wants, in words.
-func (n NewStep) wants() string { return strings.TrimSpace(string(n.To) + " " + n.Settings.String()) }
 
 func orNothing(v rings.Version) string {
 	if v == "" {

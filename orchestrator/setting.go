@@ -57,15 +57,7 @@ func (st *StepState) WasSettings() rings.Values {
 }
 
 // had are the values that the branch gives the step's settings.
-func (st *StepState) had() rings.Values {
-	var out rings.Values
-	for name := range st.Settings {
-		if v, ok := st.Survey.Settings[name]; ok {
-			out = out.With(rings.Values{name: v})
-		}
-	}
-	return out
-}
+func (st *StepState) had() rings.Values { return st.Survey.Settings.Only(st.Settings) }
 
 // version is the one that an attempt writes: a step that only has settings
 // keeps what the ring has.
@@ -88,11 +80,13 @@ func (a Attempt) changes() bool {
 }
 
 // wants is what the step wants, in words.
-func (st *StepState) wants() string {
-	if len(st.Settings) == 0 {
-		return string(st.To)
-	}
-	return strings.TrimSpace(string(st.To) + " " + st.Settings.String())
+func (st *StepState) wants() string { return wants(st.To, st.Settings) }
+
+// Wants is what the step wants, in words.
+func (n NewStep) Wants() string { return wants(n.To, n.Settings) }
+
+func wants(to rings.Version, settings rings.Values) string {
+	return strings.TrimSpace(string(to) + " " + settings.String())
 }
 
 // refuseSettings looks for values that must not be overwritten, or that one

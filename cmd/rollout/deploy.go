@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -76,7 +75,7 @@ func keeping(c orchestrator.Created, who string, now time.Time) []rings.Lock {
 	for _, st := range c.Steps {
 		if !st.Observed {
 			out = append(out, rings.Lock{App: c.Scope.App, Ring: st.Ring, Service: st.Target.Service, Holder: who, By: who,
-				Reason: "deployed " + strings.TrimSpace(string(st.To)+" "+st.Settings.String()) + ": " + c.Options.Reason, Link: c.Link, At: now})
+				Reason: "deployed " + st.Wants() + ": " + c.Options.Reason, Link: c.Link, At: now})
 		}
 	}
 	return out
