@@ -44,6 +44,7 @@ func TestKill(t *testing.T) {
 // Ctrl-C, --detach and --timeout hand over to a process in the background,
 // which ends when nothing is left to do.
 func TestHandOver(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		args []string

@@ -36,6 +36,7 @@ func TestRelabelOut(t *testing.T) {
 // A cluster moves into the ring that is rolled out: it is included, or left for
 // another rollout, as the ring's policy says. Fleet moves it either way.
 func TestRelabelIn(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ onJoin, phase, reason string }{
 		{"include", "Ready", ""},
 		{"later", "Skipped", "joined later"},

@@ -59,36 +59,24 @@ type service struct {
 	tail  string // of its fleet.yaml
 }
 
-// play begins a scenario, side by side with the others. Its rings are twoRings,
-// unless it says otherwise before setUp.
+// slots bounds how many scenarios are played at once: more wait for each other's
+// Fleet, and for the machine.
+var slots = make(chan struct{}, 7)
+
+// play begins a scenario, side by side with the others, when it has a place. Its
+// rings are twoRings, unless it says otherwise before setUp.
 func play(t *testing.T, app string, waves int) *scenario {
 	t.Parallel()
-	ahead.Wait()
-	begin(t)
-	return playIn(t, shared, app, waves)
-}
-
-// playFirst is play for a scenario that takes minutes even alone, so that it is
-// not the last one to begin.
-func playFirst(t *testing.T, app string, waves int) *scenario {
-	ahead.Add(1) // before any parallel test goes on
-	t.Parallel()
-	begin(t)
-	ahead.Done()
-	return playIn(t, shared, app, waves)
-}
-
-// ahead are the scenarios that are to begin first, and slots bounds how many are
-// played at once: more wait for each other's Fleet, and for the machine.
-var (
-	ahead sync.WaitGroup
-	slots = make(chan struct{}, 8)
-)
-
-// begin waits for a place, which the test gives up when it has ended.
-func begin(t *testing.T) {
 	slots <- struct{}{}
 	t.Cleanup(func() { <-slots })
+	return playIn(t, shared, app, waves)
+}
+
+// playFirst is play for a scenario that takes minutes even alone: it waits for no
+// place, so that it is not the last one to begin.
+func playFirst(t *testing.T, app string, waves int) *scenario {
+	t.Parallel()
+	return playIn(t, shared, app, waves)
 }
 
 func playIn(t *testing.T, l *lab.Lab, app string, waves int) *scenario {

@@ -11,7 +11,7 @@ import (
 // changes the values and no other byte, and what somebody else sets is not
 // overwritten.
 func TestSettings(t *testing.T) {
-	s := play(t, "settings", 4)
+	s := play(t, "settings", 5)
 	s.rings = []ring{{"ring-1", []string{"c1"}}, {"ring-2", []string{"c2"}}}
 	manifest := strings.Replace(s.manifest("web", `"registry.example.com/settings/web:{{ .Values.image.tag }}"`), "replicas: 1", "replicas: {{ .Values.replicas }}", 1)
 	web := s.ownRepository("web", map[string]string{
@@ -56,6 +56,12 @@ func TestSettings(t *testing.T) {
 	s.replicas(map[string]int32{"c1": 3, "c2": 3})
 	s.says(s.ok("replay", s.app), "every decision the same")
 	s.says(s.ok("history", s.app), "web.replicas=3")
+
+	s.ok("plan", "clear", s.app) // of a version alone the settings stay
+	s.ok("plan", "set", s.app, "web=v3")
+	s.ok("create", s.app, "ring-1")
+	s.replicas(map[string]int32{"c1": 3})
+	s.runs("v3", []service{one("web")}, "c1")
 }
 
 // replicas wants the web's Deployments to have so many.
