@@ -178,7 +178,9 @@ func (st *StepState) shown() []string {
 }
 
 // alive reports whether the cluster's agent gave a sign since the attempt
-// was published (or found).
+// was published (or found). The sign is timed by Fleet's clock, the attempt by
+// this host's: a host that is minutes ahead can take an agent that was heard
+// within these minutes for silent.
 func (st *StepState) alive(d *Deployment) bool {
 	return d != nil && !d.Heard.IsZero() && d.Heard.After(st.PublishedAt)
 }

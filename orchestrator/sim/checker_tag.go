@@ -49,9 +49,11 @@ func (r *run) last(repo string) []string {
 }
 
 // wrote reports whether the step made a commit: its last attempt, or one before
-// it that changed the version.
+// it that changed the version or a setting.
 func (st *stepRun) wrote() bool {
-	return st.attempt().Ours || slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return a.Ours && a.From != a.Version && st.merged[a.Nonce] })
+	return st.attempt().Ours || slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool {
+		return a.Ours && st.merged[a.Nonce] && (a.From != a.Version || !a.Settings.In(a.Had))
+	})
 }
 
 // ringsOver reports whether every ring has ended well.

@@ -16,6 +16,9 @@ type view struct {
 	epoch  int
 	now    time.Time // of the last input, in true time
 	jumped time.Time // when the clock was last seen to have jumped, in true time
+	// skew is by how much the host's clock was ahead of Fleet's at the last
+	// input: the engine compares signs of agents, which are by Fleet's, with it.
+	skew   time.Duration
 	facts  map[slot]orchestrator.Fact
 	seen   map[sightingKey]*sighting
 	before map[sightingKey]*sighting // of the driver before
@@ -58,7 +61,7 @@ func (v *view) turn(w orchestrator.Watch) {
 
 // take takes an input in.
 func (v *view) take(in orchestrator.Input, now time.Time) {
-	v.now = now
+	v.now, v.skew = now, in.Now.Sub(now)
 	if in.Jumped {
 		v.jumped = now
 	}
