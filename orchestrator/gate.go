@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollout/rings"
@@ -314,13 +315,19 @@ func (t *turn) running(r *RingState) {
 		}
 	case r.Skip != nil && !t.publishingOn(r):
 		t.skipRing(r, r.Skip.leftOut())
-	case ended && r.lingers() && len(t.s.soaking(r)) > 0:
+	case ended && (r.lingers() && len(t.s.soaking(r)) > 0 || r.asksFor(GateAfter) && t.leftOut(r)):
 		t.emit(RingConverged{r.Name})
 		t.judgeAll()
 		t.soaking(r)
 	case ended:
 		t.ringDone(r)
 	}
+}
+
+// leftOut reports whether a person left a service of the ring out: that opens no
+// gate.
+func (t *turn) leftOut(r *RingState) bool {
+	return slices.ContainsFunc(t.s.Steps, func(st *StepState) bool { return st.Ring == r.Name && st.Skip != nil && !st.Undo })
 }
 
 // countClusters notes which clusters count where those that join later do not.

@@ -25,7 +25,9 @@ func (r *RingState) lingers() bool {
 
 // soaking looks at a ring whose steps are done: whether it stays healthy for
 // the time of the soak, was heard from after that, is found well by its
-// checks, and approved. What can fail it stays armed until its end.
+// checks, and approved. What can fail it stays armed until its end. A ring in
+// which nothing is live, because it was left out, has only the approval to wait
+// for.
 func (t *turn) soaking(r *RingState) {
 	if r.Skip != nil {
 		t.skipRing(r, r.Skip.leftOut())
@@ -39,7 +41,7 @@ func (t *turn) soaking(r *RingState) {
 		t.failRing(r, f)
 		return
 	}
-	if !t.soaked(r) || !t.checked(r) {
+	if len(t.s.soaking(r)) > 0 && (!t.soaked(r) || !t.checked(r)) {
 		return
 	}
 	if r.asksFor(GateAfter) && r.SoakedAt.IsZero() {
@@ -89,11 +91,15 @@ func (s *State) soaking(r *RingState) []*StepState {
 }
 
 // healthySince returns since when the ring has been seen healthy everywhere at
-// what was rolled out; zero while it is not, or not known. What happened while
+// what was rolled out; zero while it is not, or not known, and when nothing of
+// it is live. What happened while
 // nobody watched is asked apart, see soakFrom (invariant 5).
 func (s *State) healthySince(r *RingState) time.Time {
-	since := r.SoakFrom
-	for _, st := range s.soaking(r) {
+	since, live := r.SoakFrom, s.soaking(r)
+	if len(live) == 0 {
+		return time.Time{}
+	}
+	for _, st := range live {
 		if !st.Synced || st.ReadySince.IsZero() || st.Unplaced {
 			return time.Time{}
 		}

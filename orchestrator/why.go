@@ -143,6 +143,9 @@ func (s *State) stepWait(st *StepState, now time.Time) Wait {
 
 // soakWaits are what a ring that is live still waits for.
 func (s *State) soakWaits(r *RingState, now time.Time) []Wait {
+	if len(s.soaking(r)) == 0 {
+		return []Wait{s.approvalWait(r, GateAfter)}
+	}
 	var out []Wait
 	since := s.healthySince(r)
 	until := since.Add(r.Policy.Soak)

@@ -111,9 +111,9 @@ func ringEventWords(s *orchestrator.State, e orchestrator.Event) string {
 		return fmt.Sprintf("%s: %d clusters count, and none that joins later", b.Ring, len(b.Clusters))
 	case orchestrator.RingConverged:
 		if soak := ringOf(s, b.Ring).Policy.Soak; soak > 0 {
-			return fmt.Sprintf("%s: all services are live; soaking for %s", b.Ring, orchestrator.Duration(soak))
+			return fmt.Sprintf("%s: its steps are done; soaking for %s", b.Ring, orchestrator.Duration(soak))
 		}
-		return fmt.Sprintf("%s: all services are live", b.Ring)
+		return fmt.Sprintf("%s: its steps are done", b.Ring)
 	case orchestrator.SoakRestarted:
 		return fmt.Sprintf("%s: the soak counts from %s, when a cluster last turned", b.Ring, stamp(b.From))
 	case orchestrator.RingSoaked:
