@@ -37,6 +37,7 @@ type Note struct {
 	Cluster ClusterName `json:"cluster,omitempty"`
 	From    RingName    `json:"from,omitempty"` // of a cluster: "" for none
 	To      RingName    `json:"to,omitempty"`   // of a cluster: "" for none
+	Over    []string    `json:"over,omitempty"` // the locks and closed windows that were gone over, in words
 
 	Moment  time.Time `json:"moment,omitzero"`   // of the schedule that was skipped
 	Release int       `json:"release,omitempty"` // that was skipped

@@ -54,11 +54,15 @@ func overrideFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "override", Usage: "Go over the locks and closed windows that stand now; needs --reason", DisableDefaultText: true}
 }
 
+func overrideNeedsReason() error {
+	return &usageError{what: "--override needs --reason", hint: "say why a lock or a closed window is gone over"}
+}
+
 // runAgain ships a rollout that is made from an earlier one.
 func (p *program) runAgain(ctx context.Context, ref string, sh shipment, r orchestrator.Again,
 	first func(*rings.Application, orchestrator.Again) (orchestrator.Created, error)) error {
 	if r.Override && r.Reason == "" {
-		return &usageError{what: "--override needs --reason", hint: "say why a lock or a closed window is gone over"}
+		return overrideNeedsReason()
 	}
 	db, err := p.open(ctx)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -70,7 +71,11 @@ func (p *program) runAppHistory(ctx context.Context, o appHistoryOptions) error 
 func noteWords(v noteView) string {
 	switch v.Kind {
 	case rings.NoteServiceUndeployed:
-		return fmt.Sprintf("service %s %s undeployed from %s, commit %s", v.Service, v.Version, v.Ring, short(v.Commit))
+		words := fmt.Sprintf("service %s %s undeployed from %s, commit %s", v.Service, v.Version, v.Ring, short(v.Commit))
+		if len(v.Over) > 0 {
+			words += ", over " + strings.Join(v.Over, "; ")
+		}
+		return words
 	case rings.NoteServiceRemoved:
 		return fmt.Sprintf("service %s forgotten", v.Service)
 	case rings.NoteRingDeleted:

@@ -25,8 +25,9 @@ type undeployView struct {
 	KeepResources bool              `json:"keepResources"`
 	Diff          string            `json:"diff"`
 	Confirm       string            `json:"confirm"`
-	Commit        string            `json:"commit"` // that says so; "" before it was pushed
-	Done          bool              `json:"done"`   // all clusters have it uninstalled
+	Commit        string            `json:"commit"`             // that says so; "" before it was pushed
+	Done          bool              `json:"done"`               // all clusters have it uninstalled
+	Proposal      *proposalView     `json:"proposal,omitempty"` // the branch that is to be merged first
 	Clusters      []leavingView     `json:"clusters"`
 }
 
@@ -89,9 +90,10 @@ type noteView struct {
 	To      rings.RingName    `json:"to"`
 	Moment  *time.Time        `json:"moment"`  // of a schedule; null for none
 	Release int               `json:"release"` // 0 for none
+	Over    []string          `json:"over"`    // locks and closed windows that were gone over
 }
 
 func viewNote(n rings.Note) noteView {
 	return noteView{App: n.App, Number: n.Number, At: instant(n.At), Kind: n.Kind, By: n.By, Reason: n.Reason, Link: n.Link, Service: n.Service,
-		Ring: n.Ring, Version: n.Version, Commit: n.Commit, Cluster: n.Cluster, From: n.From, To: n.To, Moment: instant(n.Moment), Release: n.Release}
+		Ring: n.Ring, Version: n.Version, Commit: n.Commit, Cluster: n.Cluster, From: n.From, To: n.To, Moment: instant(n.Moment), Release: n.Release, Over: append([]string{}, n.Over...)}
 }

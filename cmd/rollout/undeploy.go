@@ -26,6 +26,7 @@ type undeployOptions struct {
 	service         rings.ServiceName
 	ring            rings.RingName
 	confirm, reason string
+	override        bool // go over locks and closed windows
 	dryRun          bool
 	timeout         time.Duration // 0: the ring's deadlines
 }
@@ -38,17 +39,18 @@ func (p *program) serviceUndeployCommand() *cli.Command {
 			"it names the second command, with a --confirm that fits only what was shown. --yes does not answer this question.\n" +
 			"It ends when Fleet has taken the service away on every cluster and each agent was heard from afterwards; more cannot be\n" +
 			"seen from the manager. Run it again to go on waiting. Refused while services that depend on it are deployed on the ring,\n" +
-			"while a rollout is live there, and during a halt. The service stays described, and rollouts skip it on the ring. To have\n" +
-			"it back, take the line out of fleet.yaml again.\n\n" +
+			"while a rollout is live there, and during a halt; also while a lock or a closed window stands on it, without --override.\n" +
+			"With \"--publish branch\" the change is proposed, and the exit code is 8: merge the branch, and run it again.\n" +
+			"The service stays described, and rollouts skip it on the ring. To have it back, take the line out of fleet.yaml again.\n\n" +
 			examples("rollout service undeploy shop docs ring-1 --dry-run", "rollout service undeploy shop docs ring-1 --confirm 3f9a1c07 --reason \"moved to the wiki\""),
 		Flags: []cli.Flag{
-			confirmFlag(), reasonFlag(),
+			confirmFlag(), reasonFlag(), overrideFlag(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "Only show what would happen", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to wait for the clusters", DefaultText: "the ring's deadlines"},
 		},
 		Action: func(c *cli.Context) error {
 			return p.runUndeploy(c.Context, undeployOptions{app: rings.AppName(c.Args().Get(0)), service: rings.ServiceName(c.Args().Get(1)), ring: rings.RingName(c.Args().Get(2)),
-				confirm: c.String("confirm"), reason: c.String("reason"), dryRun: c.Bool("dry-run"), timeout: c.Duration("timeout")})
+				confirm: c.String("confirm"), reason: c.String("reason"), override: c.Bool("override"), dryRun: c.Bool("dry-run"), timeout: c.Duration("timeout")})
 		},
 	}
 }
@@ -64,6 +66,8 @@ type undeploying struct {
 	ring      rings.Ring
 	reach     fleet.Reach
 	keeps     bool // the GitRepo keeps the resources
+	override  bool
+	over      []string // what is gone over
 	job       orchestrator.Job
 	view      undeployView
 }
@@ -90,13 +94,19 @@ func (p *program) runUndeploy(ctx context.Context, o undeployOptions) error {
 	if err := u.push(ctx); err != nil {
 		return err
 	}
+	if u.view.Proposal != nil {
+		return u.proposed()
+	}
 	return u.finish(ctx, cmp.Or(o.timeout, u.patience()))
 }
 
 // undeploying reads what is to be known, and refuses what can be refused at
 // once.
 func (p *program) undeploying(ctx context.Context, o undeployOptions) (*undeploying, error) {
-	u := &undeploying{program: p}
+	if o.override && o.reason == "" {
+		return nil, overrideNeedsReason()
+	}
+	u := &undeploying{program: p, override: o.override}
 	var err error
 	if u.db, err = p.open(ctx); err != nil {
 		return nil, err
@@ -135,12 +145,12 @@ func (u *undeploying) quiet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch b := held.on(u.ring.Name, u.service.Name); {
-	case b.Halt != nil:
+	b := held.on(u.ring.Name, u.service.Name)
+	if b.Halt != nil {
 		return &store.HaltedError{Halt: *b.Halt}
-	case !b.Empty():
-		return &commandError{exit: exitConflict, code: "held", err: orchestrator.ErrBarred, what: strings.Join(b.Words(), "\n  "),
-			hint: fmt.Sprintf("\"rollout locks %s\" and \"rollout window list %s\" show what holds", u.app.Name, u.app.Name)}
+	}
+	if u.over = b.Words(); !b.Empty() && !u.override {
+		return &orchestrator.BarredError{Barriers: b}
 	}
 	return nil
 }
@@ -243,7 +253,7 @@ func (u *undeploying) viewOf(found gitrepo.Undeployment) (undeployView, error) {
 	if !found.Changed {
 		return v, nil
 	}
-	v.Confirm = tokenOf(u.job.Scope.Manager, v.App, v.Service, v.Ring, v.Version, v.KeepResources, clusters)
+	v.Confirm = tokenOf(u.job.Scope.Manager, v.App, v.Service, v.Ring, v.Version, v.KeepResources, clusters, u.over)
 	var err error
 	v.Diff, err = gitrepo.Patch(found.File, found.Before, found.Bytes)
 	return v, err
@@ -269,6 +279,9 @@ func (u *undeploying) show() {
 	if v.Confirm == "" {
 		u.program.say("%s of service %q is off ring %q already: commit %s", u.service.File(), v.Service, v.Ring, short(v.Commit))
 		return
+	}
+	for _, words := range u.over {
+		u.program.say("goes over: %s", words)
 	}
 	u.program.say("service %q, %s, is uninstalled from %s of ring %q: %s", v.Service, cmp.Or(string(v.Version), "in several versions"), clusterCount(len(names)), v.Ring, shortNames(names))
 	if v.KeepResources {
@@ -298,23 +311,24 @@ func (u *undeploying) push(ctx context.Context) error {
 	}
 	agreed := u.view.Confirm
 	found, err := u.publisher.Undeploy(ctx, u.job, func(now gitrepo.Undeployment) error {
+		if err := u.quiet(ctx); err != nil {
+			return err
+		}
 		v, err := u.viewOf(now)
 		if err != nil {
 			return err
 		}
 		if v.Confirm != agreed {
-			return changedSince(fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name))
-		}
-		if err := u.quiet(ctx); err != nil {
-			return err
+			return changedSince(u.again())
 		}
 		return claims.Confirm(ctx, u.job.Scope, u.ring.Name)
 	})
 	if err != nil {
 		return err
 	}
-	u.view.Commit = found.Commit
-	if err := u.record(ctx, found); err != nil {
+	if u.view.Commit = found.Commit; found.Proposal != nil {
+		u.view.Proposal = &proposalView{Branch: found.Proposal.Branch, Commit: found.Proposal.Commit, Into: u.service.Branch, Repo: u.service.Repo, URL: found.Proposal.URL, Words: found.Proposal.Words}
+	} else if err := u.record(ctx, found); err != nil {
 		return err
 	}
 	if err := claims.Release(ctx, u.job.Scope, u.ring.Name); err != nil {
@@ -323,12 +337,28 @@ func (u *undeploying) push(ctx context.Context) error {
 	return nil
 }
 
+// proposed ends with what a person has to do first: nothing is uninstalled yet.
+func (u *undeploying) proposed() error {
+	if u.program.flags.output != "text" {
+		if err := u.program.print(u.view, silent); err != nil {
+			return err
+		}
+	}
+	return &commandError{exit: exitTimeout, code: string(orchestrator.CodeUnmerged), hint: fmt.Sprintf("merge it, then \"%s\" goes on waiting", u.again()),
+		what: fmt.Sprintf("service %q on ring %q: nothing is uninstalled before somebody merges %s", u.service.Name, u.ring.Name, u.view.Proposal.words())}
+}
+
+// again is the command once more.
+func (u *undeploying) again() string {
+	return fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name)
+}
+
 // record notes who took it off. What somebody else pushed is nobody's here.
 func (u *undeploying) record(ctx context.Context, found gitrepo.Undeployment) error {
 	n := u.program.note(ctx, u.job.Action.Reason)
-	n.Service, n.Ring, n.Version, n.Commit = u.service.Name, u.ring.Name, u.view.Version, found.Commit
+	n.Service, n.Ring, n.Version, n.Commit, n.Over = u.service.Name, u.ring.Name, u.view.Version, found.Commit, u.over
 	if !found.Changed {
-		n.By, n.Reason, n.Link = "", "", ""
+		n.By, n.Reason, n.Link, n.Over = "", "", "", nil
 	}
 	if err := u.db.Undeployed(ctx, u.app.Name, n); err != nil {
 		return err
@@ -350,7 +380,7 @@ func (u *undeploying) patience() time.Duration {
 
 // finish waits for the clusters, and says how it ended.
 func (u *undeploying) finish(ctx context.Context, timeout time.Duration) error {
-	again := fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name)
+	again := u.again()
 	progress, err := u.await(ctx, timeout)
 	if errors.Is(err, context.Canceled) {
 		return &commandError{exit: exitInterrupted, code: "interrupted", err: err, hint: again + " goes on waiting",

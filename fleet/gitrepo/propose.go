@@ -62,30 +62,36 @@ func (p *Publisher) proposal(ctx context.Context, m *mirror, j orchestrator.Job,
 	name := j.ProposalBranch()
 	there, next := m.proposals(name)
 	for _, branch := range there {
-		fits, err := m.fits(ctx, qs, m.refs[string(plumbing.NewBranchReferenceName(branch))])
+		fits, err := m.fits(ctx, qs, m.at(branch))
 		if err != nil {
 			return nil, err
 		}
 		if fits {
-			return &orchestrator.Proposal{Branch: branch, Commit: m.refs[string(plumbing.NewBranchReferenceName(branch))].String(), Tip: m.tip.String()}, nil
+			return &orchestrator.Proposal{Branch: branch, Commit: m.at(branch).String(), Tip: m.tip.String()}, nil
 		}
-	}
-	if err := m.room(name); err != nil {
-		return nil, err
 	}
 	files, changes, err := edits(ctx, m, qs)
 	if err != nil {
 		return nil, err
 	}
-	d, err := p.draft(ctx, m, files, message(j, changes))
+	return p.open(ctx, m, next, files, message(j, changes), adv)
+}
+
+// open makes a branch of that name on the tip, with a commit that a person is to
+// merge. errStale means that there is one of that name.
+func (p *Publisher) open(ctx context.Context, m *mirror, name string, files map[string][]byte, message string, adv *packp.AdvRefs) (*orchestrator.Proposal, error) {
+	if err := m.room(name); err != nil {
+		return nil, err
+	}
+	d, err := p.draft(ctx, m, files, message)
 	if err != nil {
 		return nil, err
 	}
-	words, err := m.push(ctx, onto(next, plumbing.ZeroHash, d), d, adv)
+	words, err := m.push(ctx, onto(name, plumbing.ZeroHash, d), d, adv)
 	if err != nil {
 		return nil, err
 	}
-	out := &orchestrator.Proposal{Branch: next, Commit: d.commit.String(), Tip: m.tip.String()}
+	out := &orchestrator.Proposal{Branch: name, Commit: d.commit.String(), Tip: m.tip.String()}
 	out.URL, out.Words = asked(words)
 	return out, nil
 }
@@ -94,6 +100,11 @@ func (p *Publisher) proposal(ctx context.Context, m *mirror, j orchestrator.Job,
 func (m *mirror) has(branch string) bool {
 	_, there := m.refs[string(plumbing.NewBranchReferenceName(branch))]
 	return there
+}
+
+// at is the newest commit of a branch that the server has.
+func (m *mirror) at(branch string) plumbing.Hash {
+	return m.refs[string(plumbing.NewBranchReferenceName(branch))]
 }
 
 // proposals are the branches of this name, the newest first, and the name of the

@@ -1,11 +1,16 @@
 package gitrepo
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 
 	"rollout/fleet/fleetyaml"
 	"rollout/orchestrator"
+	"rollout/rings"
 )
 
 // Undeployment is a service that is taken off a ring by its fleet.yaml.
@@ -16,10 +21,14 @@ type Undeployment struct {
 	// Commit is the one that says so: ours, once it was pushed; when the file
 	// says so already, the last that touched it. "" when it is still to be made.
 	Commit, Author string
+	// Proposal is the branch that a person is to merge, nil when the service's
+	// commits are pushed: until then the file says what it said, and Commit is "".
+	Proposal *orchestrator.Proposal
 }
 
-// Undeploy writes what takes the job's one service off its ring, and pushes it.
-// Before each push, agree is asked about exactly what would be pushed; its error
+// Undeploy writes what takes the job's one service off its ring, and pushes it, or
+// proposes it where the service's commits are proposed; a branch that proposes
+// exactly this already is the proposal. Before each push, agree is asked about exactly what would be pushed; its error
 // is returned, and nothing is pushed. A nil agree only looks. When the file says
 // so already, nothing is pushed either, and Changed is false. The error is agree's
 // or an *[Error]; with the result Unknown the push may have arrived: asking again
@@ -77,15 +86,42 @@ func (p *Publisher) pushOff(ctx context.Context, m *mirror, j orchestrator.Job, 
 	if err := agree(u); err != nil {
 		return u, err
 	}
-	d, err := p.draft(ctx, m, map[string][]byte{u.File: u.Bytes}, message(j, []change{{service: q.item.Service, from: s.version, off: true}}))
+	words := message(j, []change{{service: q.item.Service, from: s.version, off: true}})
+	if q.target.Publish == rings.PublishBranch {
+		u.Proposal, err = p.proposeOff(ctx, m, j, q, u, words, adv)
+		return u, err
+	}
+	d, err := p.draft(ctx, m, map[string][]byte{u.File: u.Bytes}, words)
 	if err != nil {
 		return u, err
 	}
 	if _, err := m.push(ctx, onto(m.branch, m.tip, d), d, adv); err != nil {
-		return u, err
+		return u, proposable(err, j, q)
 	}
 	u.Commit, u.Author = d.commit.String(), p.opts.Author.Name
 	return u, d.save(m)
+}
+
+// proposeOff finds the branch whose file is what would be written, or makes one.
+func (p *Publisher) proposeOff(ctx context.Context, m *mirror, j orchestrator.Job, q *query, u Undeployment, words string, adv *packp.AdvRefs) (*orchestrator.Proposal, error) {
+	there, next := m.proposals(fmt.Sprintf("rollout/%s/%s/undeploy-%s", j.Scope.App, j.Action.Ring, q.item.Service))
+	for _, branch := range there {
+		if err := m.bring(ctx, m.at(branch)); err != nil {
+			return nil, err
+		}
+		n, err := m.node(m.at(branch))
+		if err != nil {
+			return nil, err
+		}
+		s, err := q.state(ctx, m, n)
+		if err != nil {
+			return nil, err
+		}
+		if s.err == nil && s.path == u.File && bytes.Equal(s.file.Bytes(), u.Bytes) {
+			return &orchestrator.Proposal{Branch: branch, Commit: m.at(branch).String(), Tip: m.tip.String()}, nil
+		}
+	}
+	return p.open(ctx, m, next, map[string][]byte{u.File: u.Bytes}, words, adv)
 }
 
 // off is what the file at the tip would become, and what it says now.

@@ -65,6 +65,49 @@ Link: https://ci.example.com/7`
 	}
 }
 
+// Where nobody may push, it is proposed: once, again after the file has changed, and
+// no more after somebody has merged it.
+func TestPublisher_Undeploy_proposes(t *testing.T) {
+	const name = "rollout/shop/ring-1/undeploy-db"
+	s := newSite(t, "fleet.yaml", fleetYAML)
+	s.protect()
+	p := s.publisher()
+	j := s.proposing(orchestrator.Item{Service: "db"})
+	j.Rollout = ""
+	agree := func(gitrepo.Undeployment) error { return nil }
+	proposes := func(branch string) {
+		t.Helper()
+		u, err := p.Undeploy(t.Context(), j, agree)
+		if err != nil || u.Commit != "" || u.Proposal == nil || u.Proposal.Branch != branch {
+			t.Fatalf("%v, %+v, want it on %s", err, u, branch)
+		}
+		if d := cmp.Diff(strings.TrimSpace(string(u.Bytes)), s.run(s.bare, "show", branch+":fleet.yaml")); d != "" {
+			t.Errorf("the branch's file (-want +got):\n%s", d)
+		}
+	}
+	proposes(name)
+	proposes(name)
+	if got := s.branches(); len(got) != 1 {
+		t.Errorf("branches %q, want one", got)
+	}
+	s.hook("pre-receive", "exit 0")
+	s.commit("theirs", "fleet.yaml", "# theirs\n"+fleetYAML)
+	s.protect()
+	proposes(name + "-2")
+	s.merge("squash", name+"-2")
+	u, err := p.Undeploy(t.Context(), j, func(gitrepo.Undeployment) error { t.Error("asked when it says so"); return nil })
+	if err != nil || u.Changed || u.Proposal != nil || u.Commit != s.tip() {
+		t.Errorf("merged: %v, %+v", err, u)
+	}
+
+	j = s.job(orchestrator.Item{Service: "db"})
+	j.Action.Ring = "ring-2"
+	var refused *gitrepo.Error
+	if _, err = p.Undeploy(t.Context(), j, agree); !errors.As(err, &refused) || refused.Code != orchestrator.CodeProtected || !strings.Contains(refused.Hint, "set-publish shop db branch") {
+		t.Errorf("pushing: %v", err)
+	}
+}
+
 func TestPublisher_Undeploy_refused(t *testing.T) {
 	s := newSite(t, "fleet.yaml", "helm: {values: {image: {tag: v1}}}\n")
 	_, err := s.publisher().Undeploy(t.Context(), s.job(orchestrator.Item{Service: "db"}), nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,8 +73,16 @@ func TestOffline(t *testing.T) {
 		t.Errorf("soak: exit code %d, want 0", code)
 	}
 	waits.runs("v2", []service{{name: "db"}}, "c1", "c5")
-	// What was left out catches up by itself.
+	// What was left out catches up by itself, and who keeps watch notes it.
 	skips.eventually(time.Minute, "db on c5 at v2", func() bool { return skips.live("c5", "db") == "v2" })
+	keeper := skips.begin("run")
+	skips.eventuallyBy(aLook, 2*time.Minute, "c5 has caught up", func() bool {
+		return strings.Contains(skips.look("app", "history", skips.app).stdout, "cluster c5 caught up with ring-1")
+	})
+	skips.must(keeper.Process.Signal(syscall.SIGINT))
+	if code := keeper.code(long); code != 130 {
+		t.Errorf("the keeper's exit code is %d, want 130", code)
+	}
 
 	waits.ok("ring", "update", waits.app, "ring-1", "--deadline", "2m")
 	waits.heldBack("v3", "c5 Waiting", waits.pauseCluster)

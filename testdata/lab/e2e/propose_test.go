@@ -90,5 +90,26 @@ func TestPropose(t *testing.T) {
 	s.must(err)
 	s.eventually(3*time.Minute, "Succeeded", func() bool { return s.show().Phase == "Succeeded" })
 	s.images("db", map[string]string{"c1": "v2", "c2": "v2"})
+	s.undeployProposed()
 	s.ok("store", "check")
+}
+
+// undeployProposed takes db off ring-2, over a lock and through a branch that a
+// person merges.
+func (s *scenario) undeployProposed() {
+	s.Helper()
+	s.ok("lock", s.app, "--ring", "ring-2", "--reason", "sale")
+	undeploy := func(more ...string) []string {
+		return append([]string{"service", "undeploy", s.app, "db", "ring-2"}, more...)
+	}
+	s.says(s.ends(4, undeploy()...), "sale", "--override --reason WORDS goes over it")
+	shown := s.undeployed(s.ok(undeploy("--override", "--reason", "moved", "--dry-run", "-o", "json")...))
+	s.says(s.ends(8, undeploy("--override", "--reason", "moved", "--confirm", shown.Confirm)...),
+		"nothing is uninstalled before somebody merges rollout/propose/ring-2/undeploy-db into main", "undeploy propose db ring-2")
+	s.images("db", map[string]string{"c1": "v2", "c2": "v2"})
+	_, err := s.lab.Merge(s.ctx, s.app+"-db", "rollout/propose/ring-2/undeploy-db", true)
+	s.must(err)
+	s.says(s.ok(undeploy("--override", "--reason", "moved")...), "is uninstalled from ring", "c2")
+	s.images("db", map[string]string{"c1": "v2", "c2": ""})
+	s.says(s.ok("app", "history", s.app), "service db", "undeployed from ring-2")
 }
