@@ -16,7 +16,7 @@ import (
 // candidate is something that may be typed, with a word about it.
 type candidate struct{ value, about string }
 
-// namer answers what there is of a kind: APP, RING, SERVICE, CLUSTER or ID; of
+// namer answers what there is of a kind: APP, RING, SERVICE, SETTING, CLUSTER or ID; of
 // the application, where that is known.
 type namer func(kind, app string) []candidate
 
@@ -199,7 +199,7 @@ func (c *completion) named(kind string) []candidate {
 	case "SERVICE", "SERVICES", "DEP":
 		return c.names("SERVICE", c.application())
 	case "SERVICE=VERSION", "SERVICE=OLD":
-		out := c.names("SERVICE", c.application())
+		out := append(c.names("SERVICE", c.application()), c.names("SETTING", c.application())...)
 		for i := range out {
 			out[i].value += "="
 		}

@@ -74,14 +74,21 @@ func stored(ctx context.Context, db *store.DB, kind string, app rings.AppName) (
 
 func partsOf(a *rings.Application, kind string) []candidate {
 	var out []candidate
-	if kind == "RING" {
+	switch kind {
+	case "RING":
 		for _, r := range a.RingNames() {
 			out = append(out, candidate{string(r), "ring of " + string(a.Name)})
 		}
-		return out
-	}
-	for _, s := range a.ServiceNames() {
-		out = append(out, candidate{string(s), "service of " + string(a.Name)})
+	case "SERVICE":
+		for _, s := range a.ServiceNames() {
+			out = append(out, candidate{string(s), "service of " + string(a.Name)})
+		}
+	case "SETTING":
+		for _, s := range a.Services {
+			for _, o := range s.Settings {
+				out = append(out, candidate{fmt.Sprintf("%s.%s", s.Name, o.Name), "setting of " + string(s.Name)})
+			}
+		}
 	}
 	return out
 }
