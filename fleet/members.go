@@ -7,9 +7,12 @@ import (
 	"rollout/rings"
 )
 
-// setMember takes a Cluster that carries the ring's labels.
+// setMember takes a Cluster that carries the ring's labels. A sign of its agent
+// is not taken back: Fleet's cluster controller writes a whole status that it had
+// read before (updateStatus in its cluster_controller.go), and loses signs so.
 func (t *tracker) setMember(m member) {
 	old, known := t.members[m.name]
+	m.lastSeen = max(m.lastSeen, old.lastSeen)
 	if known && old == m {
 		return
 	}

@@ -174,6 +174,12 @@ func TestTracker_Heard(t *testing.T) {
 	if f := tr.facts(false); len(f) != 1 || !f[0].Deployment.Heard.Equal(noon) {
 		t.Errorf("got %+v, want Heard as before", f)
 	}
+	// Fleet's controllers write an older sign over a newer one.
+	tr.setMember(member{name: intern("c2"), namespace: "cluster-c2"})
+	tr.setDeployment(at("web", "c2"), deployment{commit: intern("B"), flags: ready, status: 1}, time.Time{})
+	if f := tr.facts(false); len(f) != 1 || !f[0].Deployment.Heard.Equal(noon.Add(time.Minute)) {
+		t.Errorf("got %+v, want the sign that was given", f)
+	}
 }
 
 func TestPickBundle(t *testing.T) {
