@@ -42,26 +42,32 @@ func (s *scenario) ails() []ailment {
 // finding wants just one thing to be wrong: with these words, and this repair.
 func (s *scenario) finding(area, message, repair string) {
 	s.Helper()
-	found := s.ails()
-	if len(found) != 1 || found[0].Area != area || !strings.Contains(found[0].Message, message) || !strings.Contains(found[0].Repair, repair) {
+	if found := s.ails(); !only(found, area, message, repair) {
 		s.Errorf("doctor finds %+v, want %s: %q, repair: %q", found, area, message, repair)
 	}
 }
 
-// deadCluster is a cluster on ring-1 whose agent does not run, last seen so long
-// ago; never when that is 0.
-func (s *scenario) deadCluster(name string, ago time.Duration) {
+func only(found []ailment, area, message, repair string) bool {
+	return len(found) == 1 && found[0].Area == area && strings.Contains(found[0].Message, message) && strings.Contains(found[0].Repair, repair)
+}
+
+// deadCluster is a cluster on ring-1 whose agent does not run.
+func (s *scenario) deadCluster(name string) {
 	s.Helper()
 	c, err := s.lab.Client()
 	s.must(err)
-	o := &fleetv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: lab.Namespace}, Spec: fleetv1.ClusterSpec{ClientID: name}}
-	if ago == 0 {
-		o.Labels = map[string]string{s.selector(): "true", s.ringLabel(): "ring-1"}
-		s.must(c.Create(s.ctx, o))
-		return
-	}
-	seen := time.Now().Add(-ago).UTC().Format(time.RFC3339)
-	s.must(c.Status().Patch(s.ctx, o, client.RawPatch(types.MergePatchType, []byte(`{"status":{"agent":{"lastSeen":"`+seen+`"}}}`))))
+	s.must(c.Create(s.ctx, &fleetv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: lab.Namespace,
+		Labels: map[string]string{s.selector(): "true", s.ringLabel(): "ring-1"}}, Spec: fleetv1.ClusterSpec{ClientID: name}}))
+}
+
+// lastSeen writes when a cluster's agent was. Fleet's cluster controller may write
+// an older status over it, as it may over an agent's.
+func (s *scenario) lastSeen(name string, at time.Time) {
+	s.Helper()
+	c, err := s.lab.Client()
+	s.must(err)
+	o := &fleetv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: lab.Namespace}}
+	s.must(c.Status().Patch(s.ctx, o, client.RawPatch(types.MergePatchType, []byte(`{"status":{"agent":{"lastSeen":"`+at.UTC().Format(time.RFC3339)+`"}}}`))))
 }
 
 func (s *scenario) deleteCluster(name string) {
@@ -81,10 +87,12 @@ func TestDoctor(t *testing.T) {
 	s.setUp(pair...)
 	s.says(s.ok("doctor", s.app), "nothing is wrong")
 
-	s.deadCluster("doctor-c9", 0)
+	s.deadCluster("doctor-c9")
 	s.finding("clusters", "its agent has never checked in", "see that the agent runs there")
-	s.deadCluster("doctor-c9", 2*time.Hour)
-	s.finding("clusters", "offline: no sign of its agent since", "rollout ring update doctor ring-1 --on-offline skip")
+	s.eventuallyBy(aLook, time.Minute, "it is offline", func() bool {
+		s.lastSeen("doctor-c9", time.Now().Add(-2*time.Hour))
+		return only(s.ails(), "clusters", "offline: no sign of its agent since", "rollout ring update doctor ring-1 --on-offline skip")
+	})
 	s.deleteCluster("doctor-c9")
 
 	s.label("c5", s.selector(), "true")
