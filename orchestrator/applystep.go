@@ -67,10 +67,10 @@ func (st *StepState) answered(a Action, item Item, o Outcome) {
 	}
 }
 
-// foundLate notes that the attempt of a step that has failed already is on the
-// branch all the same: what takes back must know.
+// foundLate notes that the attempt of a step that has failed already, and was
+// perhaps resumed, is on the branch all the same: what takes back must know.
 func (st *StepState) foundLate(v *Survey) {
-	if st.Phase.Ended() && st.Attempt.Ours && st.Attempt.Commit == "" && v.Commit != "" && v.Nonce == st.Attempt.Nonce {
+	if (st.Phase.Ended() || st.Phase == StepSurveying) && st.Attempt.Ours && st.Attempt.Commit == "" && v.Commit != "" && v.Nonce == st.Attempt.Nonce {
 		st.Attempt.Commit = v.Commit
 		st.noteChange()
 	}
