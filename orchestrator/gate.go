@@ -67,10 +67,12 @@ func (s *State) next() *RingState {
 	return nil
 }
 
-// skipRing ends a ring and its steps without having verified anything.
+// skipRing ends a ring and its steps without having verified anything. What has
+// come onto a branch by then is on record.
 func (t *turn) skipRing(r *RingState, reason string) {
 	for _, st := range t.s.Steps {
 		if st.Ring == r.Name && !st.Undo && !st.Phase.Ended() {
+			t.arrive(st)
 			t.done(st, StepSkipped, reason)
 		}
 	}
