@@ -62,6 +62,7 @@ func (st *StepState) answered(a Action, item Item, o Outcome) {
 	}
 	st.Tries, st.Doubt, st.Words, st.Hint = 0, false, "", ""
 	if v := o.survey(item.Service); v != nil {
+		st.Doubt = st.Phase == StepProposed && v.blind()
 		st.surveyed(v, a.AskedAt, item.Labels)
 		st.foundLate(v)
 	}

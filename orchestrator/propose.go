@@ -99,6 +99,8 @@ func (t *turn) proposed(st *StepState) {
 	case st.Survey.Rewritten:
 		t.fail(st, Failure{Code: CodeRewritten,
 			Words: fmt.Sprintf("branch %s of %s no longer holds commit %s, on which this was decided: its history was rewritten", st.Target.Branch, st.Target.Repo, short(st.Attempt.Base))})
+	case st.Survey.blind():
+		t.fail(st, Failure{Code: CodeTargets, Words: fmt.Sprintf("no cluster of %s gets %s any more: whether somebody merged %s into %s cannot be told", st.Ring, st.Target.Service, st.Proposal.Branch, st.Target.Branch)})
 	case st.Survey.Closed:
 		t.fail(st, Failure{Code: CodeDeclined, Words: fmt.Sprintf("branch %s of %s was deleted, and %s does not say what it proposed", st.Proposal.Branch, st.Target.Repo, st.Target.Branch),
 			Hint: fmt.Sprintf("agree with whoever deleted it; \"rollout retry %s\" proposes it again", t.s.ID)})

@@ -96,6 +96,10 @@ func (st *StepState) foreignVersion() (rings.Version, bool) {
 	return "", false
 }
 
+// blind reports whether the branch cannot tell what became of the attempt: no
+// cluster of the ring gets the service, so no entry of the file is the ring's.
+func (v *Survey) blind() bool { return len(v.Expected) == 0 && v.Commit == "" }
+
 // present returns the versions that the ring's clusters get now.
 func (v *Survey) present() []rings.Version {
 	if v.Version != "" {
