@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -169,6 +170,7 @@ func (k *Checker) Stored(id orchestrator.ID, driver string, events []orchestrato
 		k.event(r, v, e)
 		r.fold(e)
 	}
+	v.stored = maps.Clone(v.seen)
 	k.look()
 }
 

@@ -288,12 +288,32 @@ func (k *Checker) origin(r *run, service rings.ServiceName, ring rings.RingName)
 				continue
 			}
 			before, after := l.commits[i-1].entries[service][ring], c.entries[service][ring]
-			if !before.same(after) {
+			if !before.same(after) && r.tried(orchestrator.Ref{Ring: ring, Service: service}, after) {
 				return before, after, true
 			}
 		}
 	}
 	return entry{}, entry{}, false
+}
+
+// tried reports whether the step has an attempt on record for what the entry says.
+func (r *run) tried(at orchestrator.Ref, e entry) bool {
+	st := r.steps[at]
+	return st != nil && slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return said(a, e) })
+}
+
+// lastOf is the rollout that the ring's entry was last changed by, "" for somebody
+// else.
+func (k *Checker) lastOf(service rings.ServiceName, ring rings.RingName) orchestrator.ID {
+	last := orchestrator.ID("")
+	for _, l := range k.logs {
+		for i, c := range l.commits {
+			if i > 0 && c.entries[service][ring] != l.commits[i-1].entries[service][ring] {
+				last = c.Rollout
+			}
+		}
+	}
+	return last
 }
 
 // late reports whether a person merged what the rollout had given up: after it
@@ -304,11 +324,8 @@ func (r *run) late(c logged, service rings.ServiceName) bool {
 	}
 	e := c.entries[service][c.Ring]
 	for _, undo := range []bool{false, true} {
-		st := r.steps[orchestrator.Ref{Ring: c.Ring, Service: service, Undo: undo}]
-		if st == nil || !slices.ContainsFunc(st.attempts, func(a orchestrator.Attempt) bool { return said(a, e) }) {
-			continue
-		}
-		if st.merged[e.nonce] || !c.seen.After(st.surveyed) {
+		at := orchestrator.Ref{Ring: c.Ring, Service: service, Undo: undo}
+		if r.tried(at, e) && (r.steps[at].merged[e.nonce] || !c.seen.After(r.steps[at].surveyed)) {
 			return false
 		}
 	}
@@ -451,7 +468,7 @@ func (k *Checker) invariant11Restored(r *run, _ *view, e orchestrator.Event) str
 	}
 	for _, at := range r.order {
 		was, wrote, changed := k.origin(r, at.Service, at.Ring)
-		if at.Undo || !changed || !r.takesBack(at.Ring) {
+		if at.Undo || !changed || !r.takesBack(at.Ring) || k.lastOf(at.Service, at.Ring) != r.id {
 			continue
 		}
 		if is := k.present(at.Service, at.Ring); !is.same(was) && is.same(wrote) {

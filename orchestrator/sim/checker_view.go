@@ -22,6 +22,7 @@ type view struct {
 	facts  map[slot]orchestrator.Fact
 	seen   map[sightingKey]*sighting
 	before map[sightingKey]*sighting // of the driver before
+	stored map[sightingKey]*sighting // as they were when last something was stored
 }
 
 // sightingKey is a service on a cluster.
@@ -38,8 +39,8 @@ type sighting struct {
 	acked time.Time // when that was first seen, whatever happened in a gap
 }
 
-// newView begins what a driver is told. What the one before it was told counts
-// for the gap between them only.
+// newView begins what a driver is told. What the one before it was told, and has
+// not lost with its life, counts for the gap between them only.
 func newView(w orchestrator.Watch, last *view) *view {
 	v := &view{ring: w.Ring, epoch: w.Epoch, facts: map[slot]orchestrator.Fact{}, seen: map[sightingKey]*sighting{}}
 	if last != nil && last.ring == w.Ring && last.epoch == w.Epoch {
@@ -47,7 +48,7 @@ func newView(w orchestrator.Watch, last *view) *view {
 		if v.before == nil {
 			v.before = map[sightingKey]*sighting{}
 		}
-		maps.Copy(v.before, last.seen)
+		maps.Copy(v.before, last.stored)
 	}
 	return v
 }
@@ -55,6 +56,7 @@ func newView(w orchestrator.Watch, last *view) *view {
 // turn begins the view of another watch.
 func (v *view) turn(w orchestrator.Watch) {
 	v.ring, v.epoch, v.before = w.Ring, w.Epoch, nil
+	v.stored = nil
 	clear(v.facts)
 	clear(v.seen)
 }
