@@ -144,6 +144,12 @@ func (s *State) barsStep(st *StepState, now time.Time) rings.Barriers {
 // barred reports whether a lock or a closed window lets the step not start.
 func (t *turn) barred(st *StepState) bool { return !t.s.barsStep(st, t.now).Empty() }
 
+// holds reports whether the step may begin nothing new: the rollout is stopped,
+// something bars it, or a person wants its ring left out.
+func (t *turn) holds(st *StepState) bool {
+	return t.stopped(st.Undo) || t.barred(st) || !st.Undo && t.s.ring(st.Ring).Skip != nil
+}
+
 // barredRing reports whether a lock or a closed window lets the ring not begin.
 func (t *turn) barredRing(ring rings.RingName) bool {
 	return !t.s.bars(ring, "", nil, t.now).Empty()

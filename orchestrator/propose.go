@@ -229,7 +229,7 @@ func (t *turn) wantsMergeLook(st *StepState) (string, bool) {
 // starting, nothing is proposed anew.
 func (t *turn) outdated(st *StepState) bool {
 	moved := st.Survey.Tip != st.Proposal.Tip || len(t.s.together(st)) < len(st.Proposal.For)
-	return moved && st.Proposal.WithdrawnAt.IsZero() && t.now.Before(st.MergeBy()) && !t.stopped(st.Undo) && !t.barred(st)
+	return moved && st.Proposal.WithdrawnAt.IsZero() && t.now.Before(st.MergeBy()) && !t.holds(st)
 }
 
 // proposed notes where the attempt waits. The same branch again waits on, and

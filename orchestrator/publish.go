@@ -11,7 +11,7 @@ import (
 // decide turns a survey into an attempt: what version and nonce are to be
 // written, or that nothing need be. It happens once per attempt.
 func (t *turn) decide(st *StepState) {
-	if t.stopped(st.Undo) || t.barred(st) {
+	if t.holds(st) {
 		t.emit(StepHeld{st.ref()})
 		return
 	}
@@ -177,7 +177,7 @@ func (t *turn) publishing(st *StepState) {
 		t.hintAt(st)
 		return
 	}
-	if (t.stopped(st.Undo) || t.barred(st)) && !st.Doubt && !t.isPending(st, ActPublish) {
+	if t.holds(st) && !st.Doubt && !t.isPending(st, ActPublish) {
 		t.emit(StepHeld{st.ref()})
 		return
 	}

@@ -390,7 +390,7 @@ func (t *turn) moveStep(st *StepState) {
 // failed or is held (invariant 4), and no lock or closed window is in the way. What only looks needs no claim.
 func (t *turn) start(st *StepState) {
 	r := t.s.ring(st.Ring)
-	if t.stopped(st.Undo) || t.barred(st) || !r.Claimed && !st.Observed {
+	if t.holds(st) || !r.Claimed && !st.Observed {
 		return
 	}
 	if st.Undo && t.s.Rollback.Ring != st.Ring || !st.Undo && r.Phase != RingRunning {

@@ -101,12 +101,28 @@ func invariant4Stopped(r *run, _ *view, e orchestrator.Event) string {
 		on   bool
 		word string
 	}{{r.ended != nil, "after the rollout's end"}, {r.cancelled, "after a cancel"}, {r.paused, "while the rollout is paused"}, {r.halted, "while the line is halted"},
-		{r.failed && !undo, "after a failure"}, {r.undoing && !undo, "while the rollout is rolled back"}, {r.undoLost && undo, "after the rollback failed"}} {
+		{r.failed && !undo, "after a failure"}, {r.ringLeftOut(e.Body) && !undo, "after a person left its ring out"}, {r.undoing && !undo, "while the rollout is rolled back"}, {r.undoLost && undo, "after the rollback failed"}} {
 		if stop.on {
 			return fmt.Sprintf("%s %s", what, stop.word)
 		}
 	}
 	return ""
+}
+
+// ringLeftOut reports whether the event is of a ring that a person left out.
+func (r *run) ringLeftOut(b orchestrator.Body) bool {
+	ring := rings.RingName("")
+	switch b := b.(type) {
+	case orchestrator.RingStarted:
+		ring = b.Ring
+	case orchestrator.StepStarted:
+		ring = b.Ring
+	case orchestrator.AttemptDecided:
+		ring = b.Ring
+	case orchestrator.Asked:
+		ring = b.Action.Ring
+	}
+	return ring != "" && r.ring(ring).skipped
 }
 
 // begins says what new thing the event begins, "" for none, and whether it

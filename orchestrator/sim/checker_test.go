@@ -148,6 +148,7 @@ var wrong = []struct {
 	})},
 	{"needs no approval", "invariant 2, gates", allRings(func(r *orchestrator.RingState) { r.Policy.ApproveBefore, r.Policy.ApproveAfter = false, false })},
 	{"an approval never expires", "invariant 2, gates", allRings(func(r *orchestrator.RingState) { r.Policy.ApprovalExpires = 0 })},
+	{"leaves no ring out", "invariant 4, stopped", allRings(func(r *orchestrator.RingState) { r.Skip = nil })},
 	{"takes any nonce for acknowledged", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.StatusNonce, d.Applied, d.Ready = d.SpecNonce, true, true })},
 	{"takes ready for done", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.NonModified = true })},
 	{"ignores a pause", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Pause = nil })},
