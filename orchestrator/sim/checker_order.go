@@ -167,7 +167,7 @@ func (r *run) pushesFirst(a orchestrator.Action) string {
 }
 
 // invariant4Budget: once more clusters of the ring have failed than its policy
-// allows, no step of it starts.
+// allows, no step of it starts. Those of a service that was left out do not count.
 func invariant4Budget(r *run, v *view, e orchestrator.Event) string {
 	b, ok := e.Body.(orchestrator.StepStarted)
 	if !ok || b.Undo || r.steps[b.Ref].phase != orchestrator.StepWaiting {
@@ -176,7 +176,7 @@ func invariant4Budget(r *run, v *view, e orchestrator.Event) string {
 	failed := map[rings.ClusterName]bool{}
 	for _, at := range r.order {
 		st := r.steps[at]
-		if at.Ring != b.Ring || at.Undo || st.phase == orchestrator.StepWaiting {
+		if at.Ring != b.Ring || at.Undo || st.phase == orchestrator.StepWaiting || st.phase == orchestrator.StepSkipped {
 			continue
 		}
 		for name, phase := range st.turned {
