@@ -41,7 +41,7 @@ func TestDirect(t *testing.T) {
 	before, err := os.Stat(s.store)
 	s.must(err)
 	s.ok("create", s.app, "ring-1", "--redeploy")
-	s.says(s.ok("store", "prune", "--keep", "1", "--yes"), "2 of 4 rollouts")
+	s.says(s.ok("store", "prune", "--keep", "1", "--yes"), "1 of 4 rollouts") // what runs on a ring has its history
 	after, err := os.Stat(s.store)
 	s.must(err)
 	if after.Size() >= before.Size() {
