@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rollout/orchestrator"
 	"rollout/rings"
 	"rollout/store"
@@ -65,8 +67,8 @@ func TestCreateDue(t *testing.T) {
 	must(t, err)
 	want := rings.Note{App: "shop", Number: 1, At: now, Kind: rings.NoteStartSkipped, By: "keeper (train ring-2, * * * * * UTC)", Ring: "ring-2",
 		Moment: minute(2).Moment, Reason: "another rollout is live"}
-	if len(notes) != 1 || notes[0] != want {
-		t.Errorf("notes: %+v, want %+v", notes, want)
+	if d := cmp.Diff([]rings.Note{want}, notes); d != "" {
+		t.Errorf("notes (-want +got):\n%s", d)
 	}
 }
 
