@@ -3,7 +3,6 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -154,7 +153,6 @@ func (k *Checker) view(s *orchestrator.State, in orchestrator.Input, driver stri
 	if v.ring != w.Ring || v.epoch != w.Epoch {
 		v.turn(w)
 	}
-	k.last[s.ID] = v
 	v.take(in, k.World.Now())
 	return v
 }
@@ -170,7 +168,7 @@ func (k *Checker) Stored(id orchestrator.ID, driver string, events []orchestrato
 		k.event(r, v, e)
 		r.fold(e)
 	}
-	v.stored = maps.Clone(v.seen)
+	k.last[id] = v.stored()
 	k.look()
 }
 

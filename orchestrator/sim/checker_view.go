@@ -22,7 +22,6 @@ type view struct {
 	facts  map[slot]orchestrator.Fact
 	seen   map[sightingKey]*sighting
 	before map[sightingKey]*sighting // of the driver before
-	stored map[sightingKey]*sighting // as they were when last something was stored
 }
 
 // sightingKey is a service on a cluster.
@@ -39,26 +38,43 @@ type sighting struct {
 	acked time.Time // when that was first seen, whatever happened in a gap
 }
 
-// newView begins what a driver is told. What the one before it was told, and has
-// not lost with its life, counts for the gap between them only.
+// newView begins what a driver is told. What was told before it, and has not been
+// lost with the driver before, counts for the gap between them only.
 func newView(w orchestrator.Watch, last *view) *view {
 	v := &view{ring: w.Ring, epoch: w.Epoch, facts: map[slot]orchestrator.Fact{}, seen: map[sightingKey]*sighting{}}
-	if last != nil && last.ring == w.Ring && last.epoch == w.Epoch {
-		v.before, v.jumped = maps.Clone(last.before), last.jumped
-		if v.before == nil {
-			v.before = map[sightingKey]*sighting{}
-		}
-		maps.Copy(v.before, last.stored)
+	if last != nil {
+		v.jumped, v.before = last.jumped, last.known(w)
 	}
 	return v
 }
 
 // turn begins the view of another watch.
 func (v *view) turn(w orchestrator.Watch) {
-	v.ring, v.epoch, v.before = w.Ring, w.Epoch, nil
-	v.stored = nil
-	clear(v.facts)
-	clear(v.seen)
+	*v = *newView(w, v)
+}
+
+// known are the sightings as the next watch has them before: to another one,
+// nothing was well before this one ended.
+func (v *view) known(w orchestrator.Watch) map[sightingKey]*sighting {
+	out := maps.Clone(v.before)
+	if out == nil {
+		out = map[sightingKey]*sighting{}
+	}
+	maps.Copy(out, v.seen)
+	if v.ring == w.Ring && v.epoch == w.Epoch {
+		return out
+	}
+	for key, s := range out {
+		is := *s
+		is.since = v.now
+		out[key] = &is
+	}
+	return out
+}
+
+// stored is the view as the journal has it now, which outlives the driver.
+func (v *view) stored() *view {
+	return &view{ring: v.ring, epoch: v.epoch, now: v.now, jumped: v.jumped, before: v.before, seen: maps.Clone(v.seen)}
 }
 
 // take takes an input in.
