@@ -134,7 +134,7 @@ func (t *turn) verifyBy(r *RingState) time.Time {
 	if uptake == 0 {
 		uptake = rings.DefaultUptake
 	}
-	return later(later(since, t.s.DrivenAt), t.s.FreedAt).Add(uptake)
+	return slices.MaxFunc([]time.Time{since, t.s.DrivenAt, t.s.FreedAt, r.TimedFrom}, time.Time.Compare).Add(uptake)
 }
 
 // askVerify asks, repository by repository, what the upstream of the ring that
