@@ -143,7 +143,7 @@ func (p *program) entryRow(v entryView) []string {
 }
 
 var entryCSVHeader = []string{"id", "kind", "of", "app", "phase", "startedBy", "why", "link", "startedAt", "finishedAt", "reason",
-	"ring", "service", "undo", "stepPhase", "from", "to", "commit", "publishedAt", "stepFinishedAt", "cluster", "clusterPhase", "clusterSince", "took"}
+	"ring", "service", "undo", "stepPhase", "from", "to", "commit", "publishedAt", "stepFinishedAt", "cluster", "clusterPhase", "clusterSince", "took", "settings"}
 
 // csv is a row for each cluster of each step; a step without clusters and a
 // rollout without steps have one, too.
@@ -164,7 +164,7 @@ func (v entryView) csv() [][]string {
 			clusters = []entryClusterView{{}}
 		}
 		for _, c := range clusters {
-			out = append(out, append(slices.Clone(step), string(c.Name), c.Phase, stampOf(c.Since), c.Took))
+			out = append(out, append(slices.Clone(step), string(c.Name), c.Phase, stampOf(c.Since), c.Took, orchestrator.SettingWords(s.Settings)))
 		}
 	}
 	return out

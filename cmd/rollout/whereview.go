@@ -201,8 +201,8 @@ func (v whereView) table(s style) (header []string, rows [][]string) {
 	return header, rows
 }
 
-// csvHeader names the columns of csv.
-var whereHeader = []string{"app", "service", "ring", "cluster", "desired", "observed", "state", "since", "rollout", "reason", "drift", "at", "source"}
+// whereHeader names the columns of csv.
+var whereHeader = []string{"app", "service", "ring", "cluster", "desired", "observed", "state", "since", "rollout", "reason", "drift", "at", "source", "settings"}
 
 // csv is a row for each cluster, and one for a place without any.
 func (v whereView) csv() [][]string {
@@ -220,7 +220,7 @@ func (v whereView) csv() [][]string {
 				state = one.State
 			}
 			out = append(out, []string{string(v.App), string(x.Service), string(x.Ring), string(c.Name), string(x.Desired), string(c.Observed), state,
-				stampOf(x.Since), string(x.Rollout), c.Reason, joinWords(x.Drift), stampOf(v.At), v.Source})
+				stampOf(x.Since), string(x.Rollout), c.Reason, joinWords(x.Drift), stampOf(v.At), v.Source, x.Settings.String()})
 		}
 	}
 	return out

@@ -56,6 +56,7 @@ func TestSettings(t *testing.T) {
 	s.replicas(map[string]int32{"c1": 3, "c2": 3})
 	s.says(s.ok("replay", s.app), "every decision the same")
 	s.says(s.ok("history", s.app), "web.replicas=3")
+	s.says(s.ok("where", s.app, "-o", "csv"), "replicas=3")
 
 	s.ok("plan", "clear", s.app) // of a version alone the settings stay
 	s.ok("plan", "set", s.app, "web=v3")
