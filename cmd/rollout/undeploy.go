@@ -353,12 +353,13 @@ func (u *undeploying) again() string {
 	return fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name)
 }
 
-// record notes who took it off. What somebody else pushed is nobody's here.
+// record notes who took it off. What was not pushed just now is of who the commit
+// names, and what somebody else pushed is nobody's here.
 func (u *undeploying) record(ctx context.Context, found gitrepo.Undeployment) error {
 	n := u.program.note(ctx, u.job.Action.Reason)
 	n.Service, n.Ring, n.Version, n.Commit, n.Over = u.service.Name, u.ring.Name, u.view.Version, found.Commit, u.over
 	if !found.Changed {
-		n.By, n.Reason, n.Link, n.Over = "", "", "", nil
+		n.By, n.Reason, n.Link, n.Over = found.Actor, "", "", nil
 	}
 	if err := u.db.Undeployed(ctx, u.app.Name, n); err != nil {
 		return err

@@ -180,6 +180,16 @@ func message(j orchestrator.Job, changes []change) string {
 	return b.String()
 }
 
+// trailerOf is the value of a trailer of a message, "" when there is none.
+func trailerOf(message, key string) string {
+	for line := range strings.Lines(message) {
+		if value, ours := strings.CutPrefix(line, key+": "); ours {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
 func trailer(b *strings.Builder, key, value string) {
 	if value = oneLine(value); value != "" {
 		fmt.Fprintf(b, "%s: %s\n", key, value)

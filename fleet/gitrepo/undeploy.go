@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 
 	"rollout/fleet/fleetyaml"
@@ -21,6 +24,9 @@ type Undeployment struct {
 	// Commit is the one that says so: ours, once it was pushed; when the file
 	// says so already, the last that touched it. "" when it is still to be made.
 	Commit, Author string
+	// Actor is who asked for it, when Commit is one of ours that took the service
+	// off the ring; else "".
+	Actor string
 	// Proposal is the branch that a person is to merge, nil when the service's
 	// commits are pushed: until then the file says what it said, and Commit is "".
 	Proposal *orchestrator.Proposal
@@ -58,7 +64,7 @@ func (p *Publisher) undeploy(ctx context.Context, m *mirror, j orchestrator.Job,
 		if err := m.fetch(ctx); err != nil {
 			return Undeployment{}, err
 		}
-		u, _, err := q.off(ctx, m)
+		u, _, err := q.off(ctx, m, j)
 		return u, err
 	}
 	for try := range p.opts.Pushes {
@@ -79,7 +85,7 @@ func (p *Publisher) pushOff(ctx context.Context, m *mirror, j orchestrator.Job, 
 	if err != nil {
 		return Undeployment{}, err
 	}
-	u, s, err := q.off(ctx, m)
+	u, s, err := q.off(ctx, m, j)
 	if err != nil || !u.Changed {
 		return u, err
 	}
@@ -125,7 +131,7 @@ func (p *Publisher) proposeOff(ctx context.Context, m *mirror, j orchestrator.Jo
 }
 
 // off is what the file at the tip would become, and what it says now.
-func (q *query) off(ctx context.Context, m *mirror) (Undeployment, *state, error) {
+func (q *query) off(ctx context.Context, m *mirror, j orchestrator.Job) (Undeployment, *state, error) {
 	tip, err := m.node(m.tip)
 	if err != nil {
 		return Undeployment{}, nil, err
@@ -148,6 +154,24 @@ func (q *query) off(ctx context.Context, m *mirror) (Undeployment, *state, error
 			return Undeployment{}, nil, err
 		}
 		u.Commit, u.Author = last.Commit, last.Author
+		if u.Actor, err = q.tookOff(m, plumbing.NewHash(last.Commit), j); err != nil {
+			return Undeployment{}, nil, err
+		}
 	}
 	return u, s, nil
+}
+
+// tookOff is the actor of a commit of ours that takes the service off the job's
+// ring, "" of any other.
+func (q *query) tookOff(m *mirror, commit plumbing.Hash, j orchestrator.Job) (string, error) {
+	c, err := object.GetCommit(m.store, commit)
+	if err != nil {
+		return "", err
+	}
+	subject, _, _ := strings.Cut(c.Message, "\n")
+	ours := fmt.Sprintf("%s %s: %s", j.Scope.App, j.Action.Ring, change{service: q.item.Service, off: true})
+	if !strings.HasPrefix(subject+" ", ours+" ") {
+		return "", nil
+	}
+	return trailerOf(c.Message, "Actor"), nil
 }

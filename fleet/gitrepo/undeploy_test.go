@@ -56,8 +56,9 @@ Link: https://ci.example.com/7`
 	}
 
 	s.commit("elsewhere", "docs", "y")
+	j.Actor = "bob"
 	again, err := p.Undeploy(t.Context(), j, func(gitrepo.Undeployment) error { t.Error("asked again"); return nil })
-	if err != nil || again.Changed || again.Commit != got.Commit || s.count() != "4" {
+	if err != nil || again.Changed || again.Commit != got.Commit || again.Actor != "ann@example.com" || s.count() != "4" {
 		t.Errorf("again: %v, %+v, %s commits", err, again, s.count())
 	}
 	if o := p.Survey(t.Context(), j); len(o.Surveys) != 1 || len(o.Surveys[0].Expected) != 0 || len(o.Surveys[0].Excluded) != 2 {
@@ -96,7 +97,7 @@ func TestPublisher_Undeploy_proposes(t *testing.T) {
 	proposes(name + "-2")
 	s.merge("squash", name+"-2")
 	u, err := p.Undeploy(t.Context(), j, func(gitrepo.Undeployment) error { t.Error("asked when it says so"); return nil })
-	if err != nil || u.Changed || u.Proposal != nil || u.Commit != s.tip() {
+	if err != nil || u.Changed || u.Proposal != nil || u.Commit != s.tip() || u.Actor != "" { // they wrote the message of the squashed one
 		t.Errorf("merged: %v, %+v", err, u)
 	}
 
