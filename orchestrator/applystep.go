@@ -60,9 +60,10 @@ func (st *StepState) answered(a Action, item Item, o Outcome) {
 		st.missed(a.Kind, o)
 		return
 	}
+	doubt := st.Doubt || st.Phase == StepProposed
 	st.Tries, st.Doubt, st.Words, st.Hint = 0, false, "", ""
 	if v := o.survey(item.Service); v != nil {
-		st.Doubt = st.Phase == StepProposed && v.blind()
+		st.Doubt = doubt && v.blind()
 		st.surveyed(v, a.AskedAt, item.Labels)
 		st.foundLate(v)
 	}

@@ -177,6 +177,10 @@ func (t *turn) publishing(st *StepState) {
 		t.hintAt(st)
 		return
 	}
+	if st.Doubt && st.Survey.blind() {
+		t.fail(st, Failure{Code: CodeTargets, Words: fmt.Sprintf("no cluster of %s gets %s any more: whether a push arrived cannot be told", st.Ring, st.Target.Service)})
+		return
+	}
 	if t.holds(st) && !st.Doubt && !t.isPending(st, ActPublish) {
 		t.emit(StepHeld{st.ref()})
 		return
