@@ -243,10 +243,11 @@ func (r *run) heardAfter(v *view, ring rings.RingName, until time.Time) string {
 }
 
 // invariant5Checks: a ring is done only when each of its checks answered well
-// often enough, and at last, and not badly more often than it may.
+// often enough, and at last, and not badly more often than it may. Where all was
+// left out there is nothing to be asked about.
 func invariant5Checks(r *run, _ *view, e orchestrator.Event) string {
 	b, ok := e.Body.(orchestrator.RingEnded)
-	if !ok || b.Phase != orchestrator.RingDone {
+	if !ok || b.Phase != orchestrator.RingDone || !r.liveOn(b.Ring) {
 		return ""
 	}
 	ring := r.ring(b.Ring)
@@ -266,4 +267,11 @@ func invariant5Checks(r *run, _ *view, e orchestrator.Event) string {
 		}
 	}
 	return ""
+}
+
+// liveOn reports whether the rollout has a service live on the ring.
+func (r *run) liveOn(ring rings.RingName) bool {
+	return slices.ContainsFunc(r.order, func(at orchestrator.Ref) bool {
+		return at.Ring == ring && !at.Undo && r.steps[at].phase == orchestrator.StepDone && !r.steps[at].Observed
+	})
 }
