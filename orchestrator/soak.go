@@ -91,9 +91,9 @@ func (s *State) soaking(r *RingState) []*StepState {
 }
 
 // healthySince returns since when the ring has been seen healthy everywhere at
-// what was rolled out; zero while it is not, or not known, and when nothing of
-// it is live. What happened while
-// nobody watched is asked apart, see soakFrom (invariant 5).
+// what was rolled out; zero while it is not, or not known, and when nothing of it
+// is live. What happened while nobody watched is asked apart, see soakFrom
+// (invariant 5).
 func (s *State) healthySince(r *RingState) time.Time {
 	since, live := r.SoakFrom, s.soaking(r)
 	if len(live) == 0 {

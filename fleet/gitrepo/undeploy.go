@@ -34,11 +34,11 @@ type Undeployment struct {
 
 // Undeploy writes what takes the job's one service off its ring, and pushes it, or
 // proposes it where the service's commits are proposed; a branch that proposes
-// exactly this already is the proposal. Before each push, agree is asked about exactly what would be pushed; its error
-// is returned, and nothing is pushed. A nil agree only looks. When the file says
-// so already, nothing is pushed either, and Changed is false. The error is agree's
-// or an *[Error]; with the result Unknown the push may have arrived: asking again
-// tells, and repeats nothing.
+// exactly this already is the proposal. Before each push, agree is asked about
+// exactly what would be pushed; its error is returned, and nothing is pushed. A nil
+// agree only looks. When the file says so already, nothing is pushed either, and
+// Changed is false. The error is agree's or an *[Error]; with the result Unknown the
+// push may have arrived: asking again tells, and repeats nothing.
 func (p *Publisher) Undeploy(ctx context.Context, j orchestrator.Job, agree func(Undeployment) error) (Undeployment, error) {
 	var out Undeployment
 	var refused error
