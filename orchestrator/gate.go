@@ -67,16 +67,21 @@ func (s *State) next() *RingState {
 	return nil
 }
 
-// skipRing ends a ring and its steps without having verified anything. What has
-// come onto a branch by then is on record.
+// skipRing ends a ring and its steps without having verified anything.
 func (t *turn) skipRing(r *RingState, reason string) {
 	for _, st := range t.s.Steps {
 		if st.Ring == r.Name && !st.Undo && !st.Phase.Ended() {
-			t.arrive(st)
-			t.done(st, StepSkipped, reason)
+			t.leaveOut(st, reason)
 		}
 	}
 	t.emit(RingEnded{Ring: r.Name, Phase: RingSkipped, Reason: reason})
+}
+
+// leaveOut ends a step that is not wanted. What has come onto the branch by then is
+// on record.
+func (t *turn) leaveOut(st *StepState, reason string) {
+	t.arrive(st)
+	t.done(st, StepSkipped, reason)
 }
 
 // upstream returns the ring outside of the rollout that must have been

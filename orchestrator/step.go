@@ -369,8 +369,7 @@ func (t *turn) moveStep(st *StepState) {
 		return
 	}
 	if st.Skip != nil && !t.isPending(st, ActPublish) {
-		t.arrive(st)
-		t.done(st, StepSkipped, st.Skip.leftOut())
+		t.leaveOut(st, st.Skip.leftOut())
 	}
 	if st.Phase == StepWaiting {
 		t.start(st)

@@ -200,11 +200,8 @@ func invariant5Soak(r *run, v *view, e orchestrator.Event) string {
 // was rolled out, as far as this driver can know; which was the last one; and
 // in words which is not.
 func (r *run) healthySince(v *view, ring rings.RingName) (since time.Time, last, words string) {
-	for _, at := range r.order {
+	for _, at := range r.liveOn(ring) {
 		st := r.steps[at]
-		if at.Ring != ring || at.Undo || st.Observed || st.phase != orchestrator.StepDone {
-			continue
-		}
 		for _, name := range v.members(at.Service) {
 			if !r.counts(ring, name) || !slices.Contains(st.survey.Expected, name) {
 				continue
@@ -226,11 +223,8 @@ func (r *run) healthySince(v *view, ring rings.RingName) (since time.Time, last,
 
 // heardAfter says which agent gave no sign after the time.
 func (r *run) heardAfter(v *view, ring rings.RingName, until time.Time) string {
-	for _, at := range r.order {
+	for _, at := range r.liveOn(ring) {
 		st := r.steps[at]
-		if at.Ring != ring || at.Undo || st.Observed || st.phase != orchestrator.StepDone {
-			continue
-		}
 		for _, name := range v.members(at.Service) {
 			s := v.sighting(at.Service, name)
 			if r.counts(ring, name) && slices.Contains(st.survey.Expected, name) && s.d.Heard.Before(until.Add(min(v.skew, 0))) && !r.tolerated(v, at, name) {
@@ -247,7 +241,7 @@ func (r *run) heardAfter(v *view, ring rings.RingName, until time.Time) string {
 // left out there is nothing to be asked about.
 func invariant5Checks(r *run, _ *view, e orchestrator.Event) string {
 	b, ok := e.Body.(orchestrator.RingEnded)
-	if !ok || b.Phase != orchestrator.RingDone || !r.liveOn(b.Ring) {
+	if !ok || b.Phase != orchestrator.RingDone || len(r.liveOn(b.Ring)) == 0 {
 		return ""
 	}
 	ring := r.ring(b.Ring)
@@ -269,9 +263,13 @@ func invariant5Checks(r *run, _ *view, e orchestrator.Event) string {
 	return ""
 }
 
-// liveOn reports whether the rollout has a service live on the ring.
-func (r *run) liveOn(ring rings.RingName) bool {
-	return slices.ContainsFunc(r.order, func(at orchestrator.Ref) bool {
-		return at.Ring == ring && !at.Undo && r.steps[at].phase == orchestrator.StepDone && !r.steps[at].Observed
-	})
+// liveOn are the rollout's services that are live on the ring.
+func (r *run) liveOn(ring rings.RingName) []orchestrator.Ref {
+	var out []orchestrator.Ref
+	for _, at := range r.order {
+		if st := r.steps[at]; at.Ring == ring && !at.Undo && !st.Observed && st.phase == orchestrator.StepDone {
+			out = append(out, at)
+		}
+	}
+	return out
 }
