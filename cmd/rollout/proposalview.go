@@ -26,8 +26,13 @@ func viewProposal(st *orchestrator.StepState) *proposalView {
 	if pr == nil {
 		return nil
 	}
-	return &proposalView{Branch: pr.Branch, Commit: pr.Commit, Into: st.Target.Branch, Repo: st.Target.Repo, URL: pr.URL, Words: pr.Words,
-		Since: instant(pr.At), Until: instant(st.MergeBy())}
+	v := proposalOf(*pr, st.Target)
+	v.Since, v.Until = instant(pr.At), instant(st.MergeBy())
+	return v
+}
+
+func proposalOf(p orchestrator.Proposal, t orchestrator.Target) *proposalView {
+	return &proposalView{Branch: p.Branch, Commit: p.Commit, Into: t.Branch, Repo: t.Repo, URL: p.URL, Words: p.Words}
 }
 
 // words say what is to be merged into what.

@@ -327,7 +327,7 @@ func (u *undeploying) push(ctx context.Context) error {
 		return err
 	}
 	if u.view.Commit = found.Commit; found.Proposal != nil {
-		u.view.Proposal = &proposalView{Branch: found.Proposal.Branch, Commit: found.Proposal.Commit, Into: u.service.Branch, Repo: u.service.Repo, URL: found.Proposal.URL, Words: found.Proposal.Words}
+		u.view.Proposal = proposalOf(*found.Proposal, u.job.Targets[u.service.Name])
 	} else if err := u.record(ctx, found); err != nil {
 		return err
 	}

@@ -59,22 +59,31 @@ func (p *Publisher) propose(ctx context.Context, m *mirror, j orchestrator.Job, 
 // proposal finds the branch that proposes the items, or makes one. errStale means
 // that somebody else made one of that name meanwhile.
 func (p *Publisher) proposal(ctx context.Context, m *mirror, j orchestrator.Job, qs []*query, adv *packp.AdvRefs) (*orchestrator.Proposal, error) {
-	name := j.ProposalBranch()
-	there, next := m.proposals(name)
-	for _, branch := range there {
-		fits, err := m.fits(ctx, qs, m.at(branch))
-		if err != nil {
-			return nil, err
-		}
-		if fits {
-			return &orchestrator.Proposal{Branch: branch, Commit: m.at(branch).String(), Tip: m.tip.String()}, nil
-		}
+	found, next, err := m.proposed(j.ProposalBranch(), func(commit plumbing.Hash) (bool, error) { return m.fits(ctx, qs, commit) })
+	if found != nil || err != nil {
+		return found, err
 	}
 	files, changes, err := edits(ctx, m, qs)
 	if err != nil {
 		return nil, err
 	}
 	return p.open(ctx, m, next, files, message(j, changes), adv)
+}
+
+// proposed is the newest branch of this name whose newest commit fits, nil when none
+// does, and the name of the next one.
+func (m *mirror) proposed(name string, fits func(commit plumbing.Hash) (bool, error)) (found *orchestrator.Proposal, next string, err error) {
+	there, next := m.proposals(name)
+	for _, branch := range there {
+		fit, err := fits(m.at(branch))
+		if err != nil {
+			return nil, "", err
+		}
+		if fit {
+			return &orchestrator.Proposal{Branch: branch, Commit: m.at(branch).String(), Tip: m.tip.String()}, next, nil
+		}
+	}
+	return nil, next, nil
 }
 
 // open makes a branch of that name on the tip, with a commit that a person is to
@@ -97,12 +106,9 @@ func (p *Publisher) open(ctx context.Context, m *mirror, name string, files map[
 }
 
 // has reports whether the server has the branch.
-func (m *mirror) has(branch string) bool {
-	_, there := m.refs[string(plumbing.NewBranchReferenceName(branch))]
-	return there
-}
+func (m *mirror) has(branch string) bool { return !m.at(branch).IsZero() }
 
-// at is the newest commit of a branch that the server has.
+// at is the branch's newest commit, zero when the server has no such branch.
 func (m *mirror) at(branch string) plumbing.Hash {
 	return m.refs[string(plumbing.NewBranchReferenceName(branch))]
 }

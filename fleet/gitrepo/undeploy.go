@@ -110,24 +110,26 @@ func (p *Publisher) pushOff(ctx context.Context, m *mirror, j orchestrator.Job, 
 
 // proposeOff finds the branch whose file is what would be written, or makes one.
 func (p *Publisher) proposeOff(ctx context.Context, m *mirror, j orchestrator.Job, q *query, u Undeployment, words string, adv *packp.AdvRefs) (*orchestrator.Proposal, error) {
-	there, next := m.proposals(fmt.Sprintf("rollout/%s/%s/undeploy-%s", j.Scope.App, j.Action.Ring, q.item.Service))
-	for _, branch := range there {
-		if err := m.bring(ctx, m.at(branch)); err != nil {
-			return nil, err
-		}
-		n, err := m.node(m.at(branch))
-		if err != nil {
-			return nil, err
-		}
-		s, err := q.state(ctx, m, n)
-		if err != nil {
-			return nil, err
-		}
-		if s.err == nil && s.path == u.File && bytes.Equal(s.file.Bytes(), u.Bytes) {
-			return &orchestrator.Proposal{Branch: branch, Commit: m.at(branch).String(), Tip: m.tip.String()}, nil
-		}
+	name := fmt.Sprintf("rollout/%s/%s/undeploy-%s", j.Scope.App, j.Action.Ring, q.item.Service)
+	found, next, err := m.proposed(name, func(commit plumbing.Hash) (bool, error) { return q.writes(ctx, m, commit, u) })
+	if found != nil || err != nil {
+		return found, err
 	}
 	return p.open(ctx, m, next, map[string][]byte{u.File: u.Bytes}, words, adv)
+}
+
+// writes reports whether the file at another branch's commit is what would be
+// written.
+func (q *query) writes(ctx context.Context, m *mirror, commit plumbing.Hash, u Undeployment) (bool, error) {
+	if err := m.bring(ctx, commit); err != nil {
+		return false, err
+	}
+	n, err := m.node(commit)
+	if err != nil {
+		return false, err
+	}
+	s, err := q.state(ctx, m, n)
+	return err == nil && s.err == nil && s.path == u.File && bytes.Equal(s.file.Bytes(), u.Bytes), err
 }
 
 // off is what the file at the tip would become, and what it says now.
