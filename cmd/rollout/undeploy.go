@@ -87,7 +87,7 @@ func (p *program) runUndeploy(ctx context.Context, o undeployOptions) error {
 	}
 	if u.view.Confirm != "" {
 		if err := p.twoSteps(o.confirm, u.view.Confirm, fmt.Sprintf("uninstall service %q from %s of ring %q?", o.service, clusterCount(len(u.view.Clusters)), o.ring),
-			fmt.Sprintf("rollout service undeploy %s %s %s", o.app, o.service, o.ring)); err != nil {
+			u.again()); err != nil {
 			return err
 		}
 	}
@@ -348,9 +348,13 @@ func (u *undeploying) proposed() error {
 		what: fmt.Sprintf("service %q on ring %q: nothing is uninstalled before somebody merges %s", u.service.Name, u.ring.Name, u.view.Proposal.words())}
 }
 
-// again is the command once more.
+// again is the command once more: it asks anew to go over what still stands.
 func (u *undeploying) again() string {
-	return fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name)
+	command := fmt.Sprintf("rollout service undeploy %s %s %s", u.app.Name, u.service.Name, u.ring.Name)
+	if len(u.over) > 0 {
+		command += " --override --reason WORDS"
+	}
+	return command
 }
 
 // record notes who took it off. What was not pushed just now is of who the commit

@@ -105,7 +105,7 @@ func (s *scenario) undeployProposed() {
 	s.says(s.ends(4, undeploy()...), "sale", "--override --reason WORDS goes over it")
 	shown := s.undeployed(s.ok(undeploy("--override", "--reason", "moved", "--dry-run", "-o", "json")...))
 	s.says(s.ends(8, undeploy("--override", "--reason", "moved", "--confirm", shown.Confirm)...),
-		"nothing is uninstalled before somebody merges rollout/propose/ring-2/undeploy-db into main", "undeploy propose db ring-2")
+		"nothing is uninstalled before somebody merges rollout/propose/ring-2/undeploy-db into main", "undeploy propose db ring-2 --override --reason WORDS\" goes on waiting")
 	s.images("db", map[string]string{"c1": "v2", "c2": "v2"})
 	_, err := s.lab.Merge(s.ctx, s.app+"-db", "rollout/propose/ring-2/undeploy-db", true)
 	s.must(err)
