@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -47,20 +48,72 @@ func (db *DB) AsOf(ctx context.Context, app rings.AppName, ring rings.RingName, 
 	return out, err
 }
 
-// stateAt returns the rollout as it was at the time.
+// StatesAt returns the rollouts as they were at the time, with a zero at as they
+// are. Those that had not begun by then are not among them. An id that is not
+// there is a [rings.UnknownError] that also wraps [orchestrator.ErrNotFound].
+func (db *DB) StatesAt(ctx context.Context, at time.Time, ids ...orchestrator.ID) (map[orchestrator.ID]*orchestrator.State, error) {
+	out := map[orchestrator.ID]*orchestrator.State{}
+	err := db.view(ctx, func(tx *bolt.Tx) error {
+		for _, id := range ids {
+			if out[id] != nil {
+				continue
+			}
+			row, err := getRow(tx, id)
+			if err != nil {
+				return err
+			}
+			s, err := stateAt(tx, row, at)
+			if err != nil {
+				return err
+			}
+			if s != nil {
+				out[id] = s
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// stateAt returns the rollout as it was at the time, with a zero at as it is;
+// nil when it had not begun.
 func stateAt(tx *bolt.Tx, row Summary, at time.Time) (*orchestrator.State, error) {
-	if row.Phase.Ended() && !row.FinishedAt.After(at) {
+	if at.IsZero() || row.Phase.Ended() && !row.FinishedAt.After(at) {
 		return load(tx, row.ID)
 	}
+	last, err := lastUntil(tx, row.ID, at)
+	if err != nil || last == 0 {
+		return nil, err
+	}
 	var s *orchestrator.State
-	err := eachEvent(tx, row.ID, 0, func(e orchestrator.Event) (bool, error) {
-		if e.At.After(at) {
-			return false, nil
-		}
-		s = orchestrator.Apply(s, e)
-		return true, nil
+	err = eachEvent(tx, row.ID, 0, func(e orchestrator.Event) (_ bool, err error) {
+		s, err = apply(s, e)
+		return e.Seq < last, err
 	})
 	return s, err
+}
+
+// lastUntil is the number of the rollout's last event that is not later than at;
+// 0 when all are. Events before it may be later: drivers' clocks differ.
+func lastUntil(tx *bolt.Tx, id orchestrator.ID, at time.Time) (uint64, error) {
+	j := journalOf(tx, id)
+	if j == nil {
+		return 0, nil
+	}
+	c := j.Cursor()
+	for k, v := c.Last(); k != nil; k, v = c.Prev() {
+		lines, err := decodeChunk(v)
+		for i := len(lines) - 1; i >= 0 && err == nil; i-- {
+			var t time.Time
+			if t, err = orchestrator.EventTime(lines[i]); err == nil && !t.After(at) {
+				return numberOf(k) + uint64(i), nil
+			}
+		}
+		if err != nil {
+			return 0, fmt.Errorf("rollout %q: event %d: %w", id, numberOf(k), err)
+		}
+	}
+	return 0, nil
 }
 
 // left is what the rollout left behind on the ring. Of the steps of a service,

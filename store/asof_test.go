@@ -104,6 +104,45 @@ func TestAsOf(t *testing.T) {
 	wantUnknown(t, err, "ring", "ring-1")
 }
 
+// TestStatesAt tells how rollouts stood at any time, also when a driver's clock
+// was behind that of the one before it.
+func TestStatesAt(t *testing.T) {
+	db := openShop(t)
+	ref := orchestrator.Ref{Ring: "ring-1", Service: "db"}
+	tape, lease := startKind(t, db, orchestrator.KindForward, "ring-1")
+	first, err := db.Rollout(t.Context(), tape.ID)
+	must(t, err)
+	states := []*orchestrator.State{first}
+	for i, b := range append(rolled(ref, "v1", "v2", "c1"), ringDone("ring-1")) {
+		batch := tape.Batch(lease, b)
+		if i == 1 {
+			batch.Events[0].At = batch.Events[0].At.Add(time.Hour)
+		}
+		appendAll(t, db, batch)
+		s, err := db.Rollout(t.Context(), tape.ID)
+		must(t, err)
+		states = append(states, s)
+	}
+	at := func(at time.Time) *orchestrator.State {
+		out, err := db.StatesAt(t.Context(), at, tape.ID, tape.ID)
+		must(t, err)
+		return out[tape.ID]
+	}
+	for seconds, want := range map[int]int{0: 0, 1: 1, 2: 1, 3: 3, 4: 4, 5: 4, 7200: 4} {
+		if diff := cmp.Diff(states[want], at(storetest.Start.Add(time.Duration(seconds)*time.Second))); diff != "" {
+			t.Errorf("after %d s, wanted that after event %d (-want +got):\n%s", seconds, want+1, diff)
+		}
+	}
+	if diff := cmp.Diff(states[4], at(time.Time{})); diff != "" {
+		t.Errorf("now (-want +got):\n%s", diff)
+	}
+	if s := at(storetest.Start.Add(-time.Second)); s != nil {
+		t.Errorf("before it began: %+v", s)
+	}
+	_, err = db.StatesAt(t.Context(), storetest.Start, "shop-7")
+	wantUnknown(t, err, "rollout", "shop-1")
+}
+
 // TestObservedKeepsVerified: to look at a service whose file was changed for
 // another ring takes nothing away; another version on the ring does.
 func TestObservedKeepsVerified(t *testing.T) {

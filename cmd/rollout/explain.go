@@ -106,27 +106,16 @@ func (p *program) runExplain(ctx context.Context, ref string, at time.Time) erro
 			}
 			return p.printExplanation(s, p.viewRollout(s, l), p.now(), p.neglected(s, l))
 		}
-		if s, err = stateAt(ctx, db, s.ID, at); err != nil {
+		then, err := db.StatesAt(ctx, at, s.ID)
+		if err != nil {
 			return err
 		}
-		return p.printExplanation(s, viewState(s, at), at, "")
+		was := then[s.ID]
+		if was == nil {
+			return invalid(fmt.Sprintf("\"rollout show %s\" says when it began", s.ID), "rollout %s had not begun at %s", s.ID, stamp(at))
+		}
+		return p.printExplanation(was, viewState(was, at), at, "")
 	})
-}
-
-// stateAt folds what the journal said at the time.
-func stateAt(ctx context.Context, db *store.DB, id orchestrator.ID, at time.Time) (*orchestrator.State, error) {
-	events, err := db.Events(ctx, id, 1, 0)
-	if err != nil {
-		return nil, err
-	}
-	if len(events) == 0 || at.Before(events[0].At) {
-		return nil, invalid(fmt.Sprintf("\"rollout show %s\" says when it began", id), "rollout %s had not begun at %s", id, stamp(at))
-	}
-	n := len(events)
-	for events[n-1].At.After(at) {
-		n--
-	}
-	return orchestrator.Fold(nil, events[:n]), nil
 }
 
 // neglected is the hint for a rollout that somebody should drive; "" when it

@@ -34,7 +34,7 @@ func (p *program) whereRecord(ctx context.Context, o whereOptions) (*whereRecord
 // recordOf reads what the store knows of the application, at a time of the
 // past or, when that is zero, now.
 func recordOf(ctx context.Context, db *store.DB, a *rings.Application, at, now time.Time) (*whereRecord, error) {
-	r := &whereRecord{app: a, at: at, past: !at.IsZero(), placed: map[orchestrator.Ref]store.Placement{}, under: map[orchestrator.ID]*orchestrator.State{}}
+	r := &whereRecord{app: a, at: at, past: !at.IsZero(), placed: map[orchestrator.Ref]store.Placement{}}
 	if !r.past {
 		r.at = now
 	}
@@ -42,27 +42,15 @@ func recordOf(ctx context.Context, db *store.DB, a *rings.Application, at, now t
 	if err != nil {
 		return nil, err
 	}
+	var open []orchestrator.ID
 	for _, x := range all {
 		r.placed[orchestrator.Ref{Ring: x.Ring, Service: x.Service}] = x
-		if err := r.follow(ctx, db, x); err != nil {
-			return nil, err
+		if x.FinishedAt.IsZero() || x.FinishedAt.After(r.at) {
+			open = append(open, x.Rollout)
 		}
 	}
-	return r, nil
-}
-
-// follow reads a rollout as it stood at the time, when the step had not ended
-// then.
-func (r *whereRecord) follow(ctx context.Context, db *store.DB, x store.Placement) (err error) {
-	if r.under[x.Rollout] != nil || !x.FinishedAt.IsZero() && !x.FinishedAt.After(r.at) {
-		return nil
-	}
-	if r.past {
-		r.under[x.Rollout], err = stateAt(ctx, db, x.Rollout, r.at)
-	} else {
-		r.under[x.Rollout], err = db.Rollout(ctx, x.Rollout)
-	}
-	return err
+	r.under, err = db.StatesAt(ctx, at, open...)
+	return r, err
 }
 
 // places are all services on all rings, those that are gone at the end.

@@ -315,6 +315,7 @@ type told[T client.Object] struct {
 	s      *scenario
 	mu     sync.Mutex
 	states []T
+	ended  bool // the server ended the watch
 }
 
 func (s *scenario) watchDeployments(service string) *told[*fleetv1.BundleDeployment] {
@@ -345,6 +346,9 @@ func watch[T client.Object](s *scenario, list client.ObjectList, service string)
 				out.mu.Unlock()
 			}
 		}
+		out.mu.Lock()
+		out.ended = s.ctx.Err() == nil
+		out.mu.Unlock()
 	}()
 	s.Cleanup(func() { w.Stop(); <-done })
 	return out
@@ -364,7 +368,34 @@ func (w *told[T]) any(is func(T) bool) bool {
 // sees wants the watch to have told of such a state.
 func (w *told[T]) sees(what string, is func(T) bool) {
 	w.s.Helper()
+	defer func() {
+		if w.s.Failed() {
+			w.log()
+		}
+	}()
 	w.s.eventually(5*time.Second, "the watch tells of "+what, func() bool { return w.any(is) })
+}
+
+// log logs what the watch told of.
+func (w *told[T]) log() {
+	w.s.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.s.Logf("the watch ended early: %t", w.ended)
+	for _, state := range w.states {
+		w.s.Logf("%s at %s: label %s, generation %d, %s", state.GetName(), state.GetResourceVersion(), state.GetLabels()[commitLabel], state.GetGeneration(), conditionsOf(state))
+	}
+}
+
+// conditionsOf is what the object's status says of its conditions.
+func conditionsOf(object client.Object) string {
+	switch o := object.(type) {
+	case *fleetv1.Bundle:
+		return fmt.Sprintf("observed %d, %+v", o.Status.ObservedGeneration, o.Status.Conditions)
+	case *fleetv1.BundleDeployment:
+		return fmt.Sprintf("nonce %d, %+v", o.Spec.Options.ForceSyncGeneration, o.Status.Conditions)
+	}
+	return ""
 }
 
 // never wants the watch not to have told of such a state.
