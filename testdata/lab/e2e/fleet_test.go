@@ -146,10 +146,14 @@ func TestFleetWords(t *testing.T) {
 	if code := refused.code(long); code != 6 { // long before the deadline
 		t.Errorf("exit code %d", code)
 	}
-	s.says(result{stdout: refused.out.String()}, "install-failed", "c1", "YAML")
+	s.says(result{stdout: refused.out.String()}, "install-failed", "YAML")
 	bd := s.bundleDeployment("c1", "db")
-	if !notSo(bd, "Installed") || bd.Status.AppliedDeploymentID != bd.Spec.DeploymentID || bd.Status.SyncGeneration != nil && *bd.Status.SyncGeneration == bd.Spec.Options.ForceSyncGeneration {
-		t.Errorf("c1: Installed is not False (%t), or it is acknowledged, or not applied: %+v", notSo(bd, "Installed"), bd.Status)
+	s.eventually(10*time.Second, "c1, too, has tried, and is not installed", func() bool { // the rollout ended with the first that said so
+		bd = s.bundleDeployment("c1", "db")
+		return notSo(bd, "Installed") && bd.Status.AppliedDeploymentID == bd.Spec.DeploymentID
+	})
+	if bd.Status.SyncGeneration != nil && *bd.Status.SyncGeneration == bd.Spec.Options.ForceSyncGeneration {
+		t.Errorf("c1 acknowledges what is not installed: %+v", bd.Status)
 	}
 	torn := bd.Spec.Options.ForceSyncGeneration
 	deployments := s.watchDeployments("db")
@@ -199,10 +203,10 @@ func TestFleetSkipsIdentical(t *testing.T) {
 	s.ok("ring", "update", s.app, "ring-1", "--deadline", "20s")
 	s.ok("plan", "set", s.app, "db=v2-stuck")
 	s.says(s.ends(6, "create", s.app, "ring-1"), "immutable")
-	bd := s.bundleDeployment("c1", "db")
-	if !notSo(bd, "Deployed") || !bd.Status.Ready || !bd.Status.NonModified || bd.Status.AppliedDeploymentID == bd.Spec.DeploymentID {
-		t.Errorf("Deployed is not False, or the release before is not ready: %+v", bd.Status)
-	}
+	s.eventually(10*time.Second, "c1 says that it is not deployed, and that the release before is ready", func() bool {
+		bd := s.bundleDeployment("c1", "db")
+		return notSo(bd, "Deployed") && bd.Status.Ready && bd.Status.NonModified && bd.Status.AppliedDeploymentID != bd.Spec.DeploymentID
+	})
 
 	reverted := s.commitFile("db", "deploy/fleet.yaml", good)
 	s.eventually(time.Minute, "Fleet takes the revert for applied", func() bool {
