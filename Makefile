@@ -39,7 +39,7 @@ vet:
 	cd $(LAB) && go vet ./...
 
 sim: ## play SEEDS seeds of the simulator; the last line counts runs and broken invariants
-	go test ./orchestrator/sim -run TestSeeds -seeds $(SEEDS) -v -timeout 0 | sed '/^ok/d'
+	go test ./orchestrator/sim -run TestSeeds -seeds $(SEEDS) -v -timeout 0 | grep --line-buffered -v '^ok'
 
 explore: ## every order of events of 3 services, 2 rings and 2 clusters each, with four faults
 	go test ./orchestrator/explore -run TestExplore -full -v -timeout 0
