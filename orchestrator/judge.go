@@ -178,12 +178,11 @@ func (st *StepState) shown() []string {
 }
 
 // alive reports whether the cluster's agent gave a sign since the attempt
-// was published (or found). The sign is timed by Fleet's clock, the attempt by
-// this host's: a host that is minutes ahead can take an agent that was heard
-// within these minutes for silent.
-func (st *StepState) alive(d *Deployment) bool {
-	return d != nil && !d.Heard.IsZero() && d.Heard.After(st.PublishedAt)
-}
+// was published (or found), by the newest that was seen: Fleet may lose it
+// again, and a new driver sees only check-ins of what happened before it came. The
+// sign is timed by Fleet's clock, the attempt by this host's: a host that is
+// minutes ahead can take an agent that was heard within these minutes for silent.
+func (st *StepState) alive(c *ClusterState) bool { return c.Heard.After(st.PublishedAt) }
 
 // expects reports whether the cluster counts for the step, and whether that
 // is known: it is not for a cluster that joined after the survey.

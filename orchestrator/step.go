@@ -250,7 +250,7 @@ func (t *turn) newSign(st *StepState, c *ClusterState, is *Deployment) bool {
 	if !is.Heard.After(c.Heard) {
 		return false
 	}
-	if st.alive(c.Seen) != st.alive(is) || c.Phase == ClusterOffline && is.Heard.After(c.Since) {
+	if !st.alive(c) && is.Heard.After(st.PublishedAt) || c.Phase == ClusterOffline && is.Heard.After(c.Since) {
 		return true
 	}
 	until := t.soakUntil(t.s.ring(st.Ring))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"rollout/orchestrator"
 	"rollout/rings"
@@ -25,7 +26,8 @@ import (
 //	gitrepo db paused|gone|deaf     Fleet does not look at it
 //	exclude db c1 [WHY]             the GitRepo does not reach the cluster; "exclude db c1 stray": it runs there all the same
 //	relabel c1 ring-2|-
-//	lie db c1 FIELD=VALUE...        the BundleDeployment shows that; "lie db c1": the truth again
+//	lie db c1 FIELD=VALUE...        the BundleDeployment shows that ("heard=-5": its agent was heard from so many
+//	                                minutes before); "lie db c1": the truth again
 //	lose db c1                      its BundleDeployment is gone, and Fleet makes none
 //	claim WORDS                     another store holds the claim
 //	blind                           new drivers see nothing of Fleet
@@ -171,7 +173,7 @@ func (y *story) lie(b *bd, fields []string) error {
 
 // lies are the fields that setField knows.
 var lies = map[string]bool{"commit": true, "spec": true, "status": true, "staged": true, "applied": true, "ready": true, "nonModified": true,
-	"install": true, "deploy": true, "paused": true, "offSchedule": true, "deleting": true, "words": true, "awaitsValues": true}
+	"install": true, "deploy": true, "paused": true, "offSchedule": true, "deleting": true, "words": true, "awaitsValues": true, "heard": true}
 
 func setField(d *orchestrator.Deployment, name, value string, n int64, on bool) {
 	switch name {
@@ -201,6 +203,8 @@ func setField(d *orchestrator.Deployment, name, value string, n int64, on bool) 
 		d.AwaitsValues = on
 	case "deleting":
 		d.Deleting = on
+	case "heard":
+		d.Heard = d.Heard.Add(time.Duration(n) * time.Minute)
 	case "words":
 		d.Words = value
 	}

@@ -91,7 +91,7 @@ func (t *turn) weigh(st *StepState, c *ClusterState, next *ClusterTurned) {
 	case c.Phase == ClusterOffline && !c.heardSince(c.Since):
 		next.Phase, next.Reason, next.Code = c.Phase, c.Reason, c.Code
 		return
-	case v.suspect && st.alive(c.Seen):
+	case v.suspect && st.alive(c):
 		t.suspect(v, c, next)
 	}
 	if by := st.dueOf(c, next.Phase); next.Phase != ClusterFailed && !by.IsZero() && !t.now.Before(by) {
@@ -117,7 +117,7 @@ func (t *turn) suspect(v verdict, c *ClusterState, next *ClusterTurned) {
 
 // giveUp turns a cluster that is not ready in time into Failed or Offline.
 func (st *StepState) giveUp(c *ClusterState, next *ClusterTurned) {
-	if next.Phase != ClusterMissing && !st.alive(c.Seen) {
+	if next.Phase != ClusterMissing && !st.alive(c) {
 		next.Phase, next.Code, next.Reason = ClusterOffline, CodeOffline, "no sign of its agent since the push"
 		return
 	}
