@@ -116,6 +116,19 @@ func (w *World) nextCheckIn(c *cluster) time.Duration {
 	return c.since + ((w.now-c.since)/w.Delays.CheckIn+1)*w.Delays.CheckIn
 }
 
+// loseCheckIn makes the Cluster say what it said before its agent's last
+// check-in, until the next one.
+func (w *World) loseCheckIn(c *cluster) {
+	if c.dead || w.now < c.since {
+		return
+	}
+	if at, _ := w.checkedIn(c); at > c.since {
+		c.last, c.lastKnown = at-w.Delays.CheckIn, true
+	}
+	c.since = w.nextCheckIn(c)
+	w.tell("the last check-in of %s is lost", c.name)
+}
+
 // KillAgent cuts a cluster's agent off: what runs there goes on, and what was
 // said of it stands.
 func (w *World) KillAgent(name rings.ClusterName) {

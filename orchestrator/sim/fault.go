@@ -137,6 +137,11 @@ type Faults struct {
 	SoftFailures float64
 	// StatusLags: a status is written up to 30 s late.
 	StatusLags float64
+	// CheckInLost: Fleet's cluster controller, which looks after a Cluster whenever
+	// a BundleDeployment of it changes, writes a whole status that it had read
+	// before the agent's last check-in: the one before it stands there until the
+	// next.
+	CheckInLost float64
 
 	// WatchLate: events arrive seconds late.
 	WatchLate float64

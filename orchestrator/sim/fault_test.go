@@ -17,7 +17,7 @@ import (
 func wild() sim.Faults {
 	return sim.Faults{Unreachable: .1, PushRaced: .2, PushRefused: .02, PushLost: .1, PushDropped: .1, Outlives: .5, ClaimRefused: .02,
 		ClaimUnreachable: .1, HintRefused: .1, HintLost: .1, NudgeUnreachable: .1, CheckBad: .1, CheckSilent: .1, JobFails: .1, JobSlow: .2,
-		SoftFailures: .1, AwaitsValues: .1, StatusLags: .2, WatchLate: .1, WatchDoubled: .1, WatchStale: .1, WatchLost: .1, Unrest: 2 * time.Minute}
+		SoftFailures: .1, AwaitsValues: .1, StatusLags: .2, CheckInLost: .2, WatchLate: .1, WatchDoubled: .1, WatchStale: .1, WatchLost: .1, Unrest: 2 * time.Minute}
 }
 
 // story is all that can be seen of six hours in a wild world.

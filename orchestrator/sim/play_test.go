@@ -119,7 +119,7 @@ const expected = `approve-before approve-after approval-expires soak max-failed 
 	failure- failure-pause failure-rollback-ring failure-rollback join-later check rollout-strategy verified-upstream retry rollback
 	bad-never-ready bad-install-fails bad-deploy-fails bad-waits-for-others bad-hidden-conflict bad-ready-then-fails bad-fails-checks
 	crashes journal-fails unreachable push-raced push-refused push-lost push-dropped outlives claim-refused claim-unreachable hint-refused hint-lost
-	nudge-unreachable check-bad check-silent job-fails job-slow soft-failures status-lags watch-late watch-doubled watch-stale watch-lost
+	nudge-unreachable check-bad check-silent job-fails job-slow soft-failures status-lags watch-late watch-doubled watch-stale watch-lost check-in-lost
 	second-driver driver-dies driver-sleeps driver-leaves host-crashes line-halted claim-taken jobs-broken targets-break gitrepo-held
 	person-pauses person-skips person-cancels person-locks person-closes window-allow window-deny refused went-over tag
 	day-release day-lock day-window day-push day-deploy day-jump day-train`

@@ -385,6 +385,7 @@ func (d drawing) rates() {
 		{"check-silent", &d.Faults.CheckSilent, 0.5}, {"job-fails", &d.Faults.JobFails, 0.2}, {"job-slow", &d.Faults.JobSlow, 0.3},
 		{"soft-failures", &d.Faults.SoftFailures, 0.3}, {"status-lags", &d.Faults.StatusLags, 0.3}, {"watch-late", &d.Faults.WatchLate, 0.3},
 		{"watch-doubled", &d.Faults.WatchDoubled, 0.3}, {"watch-stale", &d.Faults.WatchStale, 0.2}, {"watch-lost", &d.Faults.WatchLost, 0.1},
+		{"check-in-lost", &d.Faults.CheckInLost, 0.5},
 	} {
 		if d.chance(8) {
 			*f.rate = f.most * d.Float64()

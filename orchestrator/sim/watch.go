@@ -36,6 +36,7 @@ type subject struct {
 	*cluster
 	member bool          // it carries the ring's labels
 	heard  time.Duration // the last check-in that was sent for its own sake
+	newest time.Time     // the newest check-in that was read: it is not taken back
 }
 
 // sight is something of which there is one fact: a deployment, or with its
@@ -127,8 +128,11 @@ func (v *watch) seeDeployment(i int, c *cluster) {
 	}
 }
 
-// touch lets the watchers see a BundleDeployment.
+// touch lets the watchers see a BundleDeployment that changed.
 func (w *World) touch(d *deployment) {
+	if w.happens(w.Faults.CheckInLost) {
+		w.loseCheckIn(d.cluster)
+	}
 	for _, v := range d.bundle.watches {
 		if v.listed && v.inSight[d.cluster.name] != nil {
 			v.see(sight{slices.Index(v.bundles, d.bundle), ofDeployment, d.cluster.name})
@@ -331,9 +335,10 @@ func (v *watch) deploymentFact(b *bundle, name rings.ClusterName) *orchestrator.
 		return &orchestrator.Deployment{Cluster: name, Gone: true}
 	}
 	f := d.fact()
-	if at, ok := v.w.checkedIn(c.cluster); ok {
-		f.Heard = epoch.Add(at)
+	if at, ok := v.w.checkedIn(c.cluster); ok && epoch.Add(at).After(c.newest) {
+		c.newest = epoch.Add(at)
 	}
+	f.Heard = c.newest
 	if seen := epoch.Add(d.status.seen); d.status.moved > v.began && seen.After(f.Heard) {
 		f.Heard = seen
 	}

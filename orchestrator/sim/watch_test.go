@@ -111,6 +111,31 @@ func TestFaults_watchLate(t *testing.T) {
 	p.want("c1", "tip N=1/1 ready")
 }
 
+// What was heard before is heard no more by who looks anew, until the agent checks
+// in again; who watches has heard it.
+func TestFaults_checkInLost(t *testing.T) {
+	p := newPlay(t)
+	heard := func() time.Time {
+		defer p.watch()()
+		p.run(time.Second)
+		return p.latest["db/c1"].Heard
+	}
+	first := heard()
+	p.run(15 * time.Minute)
+	second := heard()
+	p.Faults.CheckInLost = 1
+	p.EditByHand("db", "c1", false)
+	p.run(settled)
+	p.Faults.CheckInLost = 0
+	if got := heard(); second.Sub(first) != 15*time.Minute || !got.Equal(first) {
+		t.Errorf("heard at %s and %s, and then at %s", first, second, got)
+	}
+	p.run(15 * time.Minute)
+	if got := heard(); got.Sub(second) != 15*time.Minute {
+		t.Errorf("heard at %s, and then at %s", second, got)
+	}
+}
+
 // Events that were lost come with the resync, as things are by then.
 func TestFaults_watchLost(t *testing.T) {
 	p := newPlay(t)

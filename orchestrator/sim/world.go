@@ -77,7 +77,7 @@ func (w *World) begin() {
 	}
 	w.begun = true
 	for _, c := range w.clusters {
-		c.since = w.now - time.Duration(w.rand.Int64N(int64(w.Delays.CheckIn)+1))
+		c.since = w.now - time.Duration(w.rand.Int64N(int64(w.Delays.CheckIn)+1)) - w.Delays.CheckIn
 	}
 	for _, g := range w.gitRepos {
 		w.schedule(g)

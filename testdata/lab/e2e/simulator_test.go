@@ -96,6 +96,7 @@ var agreement = map[string]evidence{
 	"Faults.AwaitsValues":     by("TestFleetAwaitsValues"),
 	"Faults.SoftFailures":     by("TestSoftFailure"),
 	"Faults.StatusLags":       by("TestOutages"),
+	"Faults.CheckInLost":      by("TestDoctor"),
 	"Faults.WatchLate":        notOf("the network between the API server and us"),
 	"Faults.WatchDoubled":     notOf("a watch that begins anew tells again what it has told"),
 	"Faults.WatchStale":       notOf("an API server that lags behind the others"),
