@@ -117,7 +117,7 @@ func (r *run) everywhere(v *view, at orchestrator.Ref) string {
 			continue
 		}
 		words := fmt.Sprintf("%s is %s", name, describeDeployment(s.d))
-		if ahead := max(v.skew, 0); !s.d.Heard.After(st.at.Add(ahead)) || !s.d.Heard.After(v.jumped.Add(ahead)) {
+		if ahead := max(v.skew, 0); !s.heard.After(st.at.Add(ahead)) || !s.heard.After(v.jumped.Add(ahead)) {
 			silent = append(silent, words)
 		} else {
 			failed = append(failed, words)
@@ -227,9 +227,9 @@ func (r *run) heardAfter(v *view, ring rings.RingName, until time.Time) string {
 		st := r.steps[at]
 		for _, name := range v.members(at.Service) {
 			s := v.sighting(at.Service, name)
-			if r.counts(ring, name) && slices.Contains(st.survey.Expected, name) && s.d.Heard.Before(until.Add(min(v.skew, 0))) && !r.tolerated(v, at, name) {
+			if r.counts(ring, name) && slices.Contains(st.survey.Expected, name) && s.heard.Before(until.Add(min(v.skew, 0))) && !r.tolerated(v, at, name) {
 				return fmt.Sprintf("%s is done, %s was last heard from at %s, before the soak's time was up at %s", ring, name,
-					s.d.Heard.Format(time.StampMilli), until.Format(time.StampMilli))
+					s.heard.Format(time.StampMilli), until.Format(time.StampMilli))
 			}
 		}
 	}

@@ -88,6 +88,18 @@ func unlucky(s *sim.Scenario) {
 	s.Bad = []sim.Bad{{Service: "db", Version: "v2", Behaviour: sim.Behaviour{Kind: sim.InstallFails}}}
 }
 
+// forgetful has drivers die and Fleet lose check-ins while a cluster does not
+// become ready that could be offline.
+func forgetful(s *sim.Scenario) {
+	often(s, sim.DriverDies, sim.TroubleKind(sim.PushFile))
+	s.Faults = sim.Faults{CheckInLost: 0.5}
+	s.Bad = []sim.Bad{{Service: "db", Cluster: "ring-1-a", Version: "v2", Behaviour: sim.Behaviour{Kind: sim.NeverReady}}}
+	for i := range s.App.Rings {
+		p := &s.App.Rings[i].Policy
+		p.MaxFailed, p.OnOffline, p.MaxOffline = rings.Amount{}, rings.OfflineSkip, rings.Amount{N: 1}
+	}
+}
+
 // merged are the surveys as if what is proposed was on the branch.
 func merged(s *orchestrator.State, o orchestrator.Outcome) []orchestrator.Survey {
 	out := slices.Clone(o.Surveys)
@@ -110,8 +122,9 @@ var provoke = map[string]func(*sim.Scenario){
 		often(s, sim.TroubleKind(sim.PushVersion))
 		s.Request.Options.Override = false
 	},
-	"ignores a halt":  func(s *sim.Scenario) { often(s, sim.LineHalted) },
-	"ignores a pause": func(s *sim.Scenario) { often(s, sim.PersonPauses) },
+	"forgets signs that Fleet loses": forgetful,
+	"ignores a halt":                 func(s *sim.Scenario) { often(s, sim.LineHalted) },
+	"ignores a pause":                func(s *sim.Scenario) { often(s, sim.PersonPauses) },
 	"fails for clusters that left": func(s *sim.Scenario) {
 		often(s, sim.TroubleKind(sim.ClusterGoes), sim.TroubleKind(sim.ClusterMoves))
 		s.Bad = []sim.Bad{{Service: "db", Version: "v2", Behaviour: sim.Behaviour{Kind: sim.NeverReady}}}
@@ -150,6 +163,13 @@ var wrong = []struct {
 	{"an approval never expires", "invariant 2, gates", allRings(func(r *orchestrator.RingState) { r.Policy.ApprovalExpires = 0 })},
 	{"leaves no ring out", "invariant 4, stopped", allRings(func(r *orchestrator.RingState) { r.Skip = nil })},
 	{"takes any nonce for acknowledged", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.StatusNonce, d.Applied, d.Ready = d.SpecNonce, true, true })},
+	{"forgets signs that Fleet loses", "invariant 3, evidence", steps(func(st *orchestrator.StepState) {
+		for _, c := range st.Clusters {
+			if c.Seen != nil {
+				c.Heard = c.Seen.Heard
+			}
+		}
+	})},
 	{"takes ready for done", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.NonModified = true })},
 	{"ignores a pause", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Pause = nil })},
 	{"ignores a halt", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Halt = nil })},

@@ -33,6 +33,7 @@ type sightingKey struct {
 // sighting is what was delivered of one BundleDeployment.
 type sighting struct {
 	d     orchestrator.Deployment
+	heard time.Time // the newest sign of its agent, which an older one does not take back
 	nonce int64     // that it acknowledges and is healthy under, else 0
 	since time.Time // of the nonce, in true time
 	acked time.Time // when that was first seen, whatever happened in a gap
@@ -100,7 +101,12 @@ func (v *view) see(key sightingKey, d orchestrator.Deployment) {
 	if was == nil && v.before[key] != nil && v.before[key].d.ReadyAt.Equal(d.ReadyAt) {
 		was = v.before[key] // nothing happened in the gap
 	}
-	is := &sighting{d: d}
+	is := &sighting{d: d, heard: d.Heard}
+	for _, old := range []*sighting{v.seen[key], v.before[key]} {
+		if old != nil && old.heard.After(is.heard) {
+			is.heard = old.heard
+		}
+	}
 	v.seen[key] = is
 	if !acknowledges(d, d.SpecNonce) {
 		return
