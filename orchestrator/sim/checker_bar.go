@@ -9,11 +9,12 @@ import (
 	"rollout/rings"
 )
 
-// Truth is what people have said in the store, as it is now: the checker works
-// out by itself what that holds.
+// Truth is what people have said in the store, and what rollouts have written, as
+// it can be read now: the checker works out by itself what that holds.
 type Truth interface {
 	Locks() []rings.Lock
 	Windows() []rings.Window
+	Events(orchestrator.ID) []orchestrator.Event
 }
 
 // standing is where the steps stood before a decision.
@@ -25,8 +26,9 @@ func standing(s *orchestrator.State) map[orchestrator.Ref]orchestrator.StepPhase
 	return out
 }
 
-// invariant14Barred: nothing starts through a lock or a closed window without
-// an override on record. What takes back is not held by windows.
+// invariant14Barred: nothing starts through a lock or a closed window, and no ring
+// that a later one freezes, without an override on record. What takes back is not
+// held by windows.
 func (k *Checker) invariant14Barred(s *orchestrator.State, before map[orchestrator.Ref]orchestrator.StepPhase, events []orchestrator.Event) string {
 	if k.Truth == nil {
 		return ""
@@ -99,7 +101,44 @@ func (k *Checker) bars(s *orchestrator.State, at orchestrator.Ref, now time.Time
 			return "a closed window: " + name
 		}
 	}
+	if at.Service == "" {
+		return k.frozen(s.ID, at.Ring, over.Frozen)
+	}
 	return ""
+}
+
+// frozen says where another rollout is under way that freezes the ring.
+func (k *Checker) frozen(id orchestrator.ID, ring rings.RingName, over []rings.Freeze) string {
+	for _, other := range k.order {
+		passed := slices.ContainsFunc(over, func(f rings.Freeze) bool { return f.Ring == ring && f.Rollout == string(other) })
+		if other == id || passed {
+			continue
+		}
+		r := newRun(k.runs[other].app)
+		for _, e := range k.Truth.Events(other) {
+			r.fold(e)
+		}
+		for name, on := range r.rings {
+			if r.ended == nil && on.Policy.FreezeUpstream && on.underWay() && r.takesFrom(name) == ring {
+				return fmt.Sprintf("the freeze of %s by %s on %s", ring, other, name)
+			}
+		}
+	}
+	return ""
+}
+
+func (r *ringRun) underWay() bool {
+	return r.phase == orchestrator.RingRunning || r.phase == orchestrator.RingSoaking
+}
+
+// takesFrom is the ring before the named one, of the rollout or not, that had
+// clusters.
+func (r *run) takesFrom(name rings.RingName) rings.RingName {
+	up := r.ring(name).Upstream
+	for before := r.ring(up); before.phase == orchestrator.RingSkipped && !before.skipped; before = r.ring(up) {
+		up = before.Upstream
+	}
+	return up
 }
 
 // throughout reports whether it was closed all the time: what was gone over is

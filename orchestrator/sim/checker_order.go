@@ -239,10 +239,10 @@ func pushed(s *orchestrator.State, st *orchestrator.StepState) bool {
 	return false
 }
 
-// patient reports whether the rollout waits for a person, or for an agent that
-// is waited for on purpose.
+// patient reports whether the rollout waits for a person, for another rollout, or
+// for an agent that is waited for on purpose.
 func patient(s *orchestrator.State) bool {
-	if s.Pause != nil || s.Halt != nil && s.Halt.Until.IsZero() {
+	if s.Pause != nil || len(s.Frozen) > 0 || s.Halt != nil && s.Halt.Until.IsZero() {
 		return true
 	}
 	if slices.ContainsFunc(s.Locks, func(l rings.Lock) bool { return l.Until.IsZero() }) || slices.ContainsFunc(s.Closed, func(c rings.Closure) bool { return c.Until.IsZero() }) {

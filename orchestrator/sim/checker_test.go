@@ -172,6 +172,12 @@ var wrong = []struct {
 	})},
 	{"takes ready for done", "invariant 3, evidence", deployments(func(d *orchestrator.Deployment) { d.NonModified = true })},
 	{"ignores a pause", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Pause = nil })},
+	{"ignores a freeze", "invariant 14, barred", believing(func(s *orchestrator.State, in *orchestrator.Input) {
+		if s.Frozen = nil; in.Barriers != nil {
+			told := *in.Barriers
+			told.Frozen, in.Barriers = nil, &told
+		}
+	})},
 	{"ignores a halt", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) { s.Halt = nil })},
 	{"goes on after a failure", "invariant 4, stopped", believing(func(s *orchestrator.State, _ *orchestrator.Input) {
 		if s.Rollback == nil {

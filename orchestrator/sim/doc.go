@@ -18,7 +18,7 @@
 //	for w.Step() { ... }
 //
 // [Play] plays the scenario of a seed: a rollout in such a world, and in some of
-// them another one after it, and then days in which keepers start what is due
+// them another one beside it (play_judge.go) or after it, and then days in which keepers start what is due
 // (play_keeper.go), with everything held against what must always hold.
 // [Rehearse] plays one rollout of an application in such a world, for people who
 // want to know how it would go.

@@ -51,7 +51,8 @@ type Memory struct {
 	Stored func(id orchestrator.ID, driver string, events []orchestrator.Event)
 	// Rings are those that windows close.
 	Rings []rings.RingName
-	// Changed, if set, is called when somebody else than a driver wrote.
+	// Changed, if set, is called when what a driver may wait for was written by
+	// somebody else.
 	Changed func()
 
 	records map[orchestrator.ID]*record
@@ -72,6 +73,7 @@ type record struct {
 	synced   int      // events that are on disk
 	lease    *orchestrator.Lease
 	commands []orchestrator.Command
+	freezes  []rings.Freeze
 }
 
 // NewMemory returns an empty journal whose writes succeed.
@@ -354,7 +356,8 @@ func (m *Memory) Append(_ context.Context, batches []orchestrator.Batch) error {
 	if err != nil {
 		return err
 	}
-	return m.write("append", r, func() error {
+	was := r.freezes
+	err = m.write("append", r, func() error {
 		if r.lease == nil || r.lease.Epoch != b.Lease.Epoch {
 			return &orchestrator.FencedError{Rollouts: []orchestrator.ID{b.Lease.Rollout}}
 		}
@@ -367,8 +370,13 @@ func (m *Memory) Append(_ context.Context, batches []orchestrator.Batch) error {
 			m.add(r, b.Lease.Driver.Name, e)
 		}
 		r.commands = slices.DeleteFunc(slices.Clone(r.commands), func(c orchestrator.Command) bool { return slices.Contains(b.Consumed, c.Seq) })
+		r.freezes = b.State.Freezes()
 		return nil
 	})
+	if !slices.EqualFunc(was, r.freezes, rings.Freeze.Same) {
+		m.changed()
+	}
+	return err
 }
 
 // Commands implements [orchestrator.Store].
@@ -387,6 +395,9 @@ func (m *Memory) Barriers(_ context.Context, app rings.AppName, now time.Time) (
 		if b.Halt == nil && (h.App == "" || h.App == app) && h.Stands(now) {
 			b.Halt = &h
 		}
+	}
+	for _, id := range m.order {
+		b.Frozen = append(b.Frozen, m.records[id].freezes...)
 	}
 	var err error
 	b.Closed, err = m.closures(now)

@@ -42,7 +42,7 @@ func newNotebook(t *testing.T) *notebook {
 // append appends a warning with the words.
 func (n *notebook) append(words string) error {
 	e := orchestrator.Event{Rollout: "shop-1", Seq: uint64(len(n.Events("shop-1")) + 1), At: day, Body: orchestrator.Warned{Words: words}}
-	return n.Append(context.Background(), []orchestrator.Batch{{Lease: n.lease, Events: []orchestrator.Event{e}}})
+	return n.Append(context.Background(), []orchestrator.Batch{{Lease: n.lease, Events: []orchestrator.Event{e}, State: &orchestrator.State{}}})
 }
 
 // warnings are what the rollout's fold says was warned of.
@@ -124,7 +124,7 @@ func TestMemory_inbox(t *testing.T) {
 	if err != nil || len(waiting) != 2 {
 		t.Fatalf("Commands = %v, %v", waiting, err)
 	}
-	if err := n.Append(ctx, []orchestrator.Batch{{Lease: n.lease, Consumed: []uint64{waiting[0].Seq}}}); err != nil {
+	if err := n.Append(ctx, []orchestrator.Batch{{Lease: n.lease, Consumed: []uint64{waiting[0].Seq}, State: &orchestrator.State{}}}); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := n.Commands(ctx, "shop-1"); len(left) != 1 || left[0].Kind != orchestrator.CommandResume {

@@ -96,6 +96,7 @@ type stage struct {
 	began   time.Time // in true time
 
 	id      orchestrator.ID
+	judge   *Driver // of another rollout, on a ring that freezes; nil: there is none
 	drivers []*Driver
 	serial  int // of drivers
 	deaths  int
@@ -105,6 +106,7 @@ type stage struct {
 	version uint64              // that it had then
 	resumes int
 	ignored map[string]bool // the branches that nobody merges
+	tried   bool            // to begin a second one
 	live    bool
 	created time.Time // in true time
 	ends    []orchestrator.Phase
@@ -192,7 +194,10 @@ func (s *stage) pass(c *orchestrator.Created) {
 		panic(fmt.Sprintf("sim: a scenario that cannot begin: %v", err))
 	}
 	if c.Over != nil {
-		s.Used = append(s.Used, "went-over")
+		s.use("went-over")
+	}
+	if c.Over != nil && len(c.Over.Frozen) > 0 {
+		s.use("went-over-freeze")
 	}
 }
 
@@ -214,13 +219,13 @@ func (s *stage) play() {
 			s.checker.found("no panic", fmt.Sprintf("%v at %s", p, panicked()))
 		}
 	}()
-	for n := 0; s.live || s.again() || s.keep(); n++ {
+	for n := 0; s.live || s.again() || s.judge != nil || s.keep(); n++ {
 		if !s.world.Step() {
 			s.checker.found("progress", "nothing happens any more, and the rollout has not ended")
 			return
 		}
 		s.checker.Watch()
-		if s.live && s.world.Now().After(s.until()) || s.steps > maxSteps || n > maxEvents {
+		if (s.live || s.judge != nil) && s.world.Now().After(s.until()) || s.steps > maxSteps || n > maxEvents {
 			s.stuck()
 			return
 		}
@@ -371,8 +376,16 @@ func (s *stage) stored(id orchestrator.ID, driver string, events []orchestrator.
 		}
 	}
 	s.checker.Stored(id, driver, events)
-	if last, ok := events[len(events)-1].Body.(orchestrator.Ended); ok {
+	if slices.ContainsFunc(events, freezes) {
+		s.use("frozen")
+	}
+	last, ended := events[len(events)-1].Body.(orchestrator.Ended)
+	switch {
+	case !ended:
+	case id == s.id:
 		s.ended(last)
+	default:
+		s.endJudged()
 	}
 }
 
@@ -403,6 +416,9 @@ func (s *stage) compare() {
 func (s *stage) notice() {
 	for _, d := range s.drivers {
 		d.Notice()
+	}
+	if s.judge != nil {
+		s.judge.Notice()
 	}
 }
 

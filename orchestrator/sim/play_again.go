@@ -12,7 +12,10 @@ import (
 // again may begin a second rollout, which tries the first one again or takes it
 // back; false when there is none.
 func (s *stage) again() bool {
-	if len(s.ends) != 1 || s.days.begun || len(s.checker.broken) > 0 || s.rand.IntN(2) == 0 {
+	if len(s.ends) != 1 || s.tried || s.days.begun || len(s.checker.broken) > 0 {
+		return false
+	}
+	if s.tried = true; s.rand.IntN(2) == 0 {
 		return false
 	}
 	s.settle()

@@ -122,6 +122,7 @@ const expected = `approve-before approve-after approval-expires soak max-failed 
 	nudge-unreachable check-bad check-silent job-fails job-slow soft-failures status-lags watch-late watch-doubled watch-stale watch-lost check-in-lost
 	second-driver driver-dies driver-sleeps driver-leaves host-crashes line-halted claim-taken jobs-broken targets-break gitrepo-held
 	person-pauses person-skips person-cancels person-locks person-closes window-allow window-deny refused went-over tag
+	freeze-upstream frozen went-over-freeze
 	day-release day-lock day-window day-push day-deploy day-jump day-train`
 
 // harsh: the worlds are neither too kind nor too harsh to test much.

@@ -21,6 +21,9 @@ func (s *stage) calmDown() {
 		s.world.BreakJobs(service.Name, "")
 		s.world.BreakTargets(service.Name, "")
 	}
+	if s.judge != nil {
+		s.journal.Command(s.judge.id, orchestrator.Command{Kind: orchestrator.CommandCancel, By: "bob", At: s.world.Wall(), Reason: "it took too long"})
+	}
 }
 
 // trouble lets a trouble happen.
@@ -39,6 +42,8 @@ func (s *stage) trouble(t Trouble) {
 	case s.driverTrouble(t, while):
 	case s.fleetTrouble(t, service, while):
 	case s.branchTrouble(t):
+	case t.Kind == RingJudged:
+		s.judgeRing()
 	default:
 		s.personTrouble(t)
 	}

@@ -84,6 +84,8 @@ const (
 	// What persons do with branches of ours, also with those that nobody wants.
 	PersonMerges  TroubleKind = "person-merges"
 	PersonDeletes TroubleKind = "person-deletes"
+	// RingJudged: another rollout begins on the ring that freezes the one before it.
+	RingJudged TroubleKind = "ring-judged"
 )
 
 // troubles are all kinds beyond the world's happenings.
@@ -113,6 +115,7 @@ func Draw(seed uint64) *Scenario {
 	}
 	drawing{rand.New(rand.NewPCG(seed, 0xda75)), d.Scenario}.days()
 	drawing{rand.New(rand.NewPCG(seed, 0x5e77)), d.Scenario}.settings()
+	drawing{rand.New(rand.NewPCG(seed, 0xf4ee)), d.Scenario}.freezes()
 	return d.Scenario
 }
 
