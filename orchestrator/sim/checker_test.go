@@ -74,9 +74,10 @@ func protect(s *sim.Scenario) {
 }
 
 // unlucky has services fail while what others propose is being merged, and taken
-// back.
+// back; fetches are slow, so that much happens meanwhile.
 func unlucky(s *sim.Scenario) {
 	protect(s)
+	s.Delays.Fetch = sim.Delay{Min: time.Second, Max: 10 * time.Second}
 	s.Calm, s.Patience, s.Troubles, s.Faults = time.Minute, 20*time.Second, nil, sim.Faults{}
 	for i := range s.App.Services {
 		s.App.Services[i].DependsOn = nil
