@@ -245,7 +245,9 @@ func newDeployment(was, is Deployment) bool {
 }
 
 // newSign reports whether that the agent was heard again is news: it was not
-// alive before, was given up, or the soak waits for it.
+// alive before, was given up, or the soak waits for it. By a clock that is ahead of
+// ours every sign is later than what the soak will wait for: only that it was seen
+// before tells it from a new one, should it be delivered again.
 func (t *turn) newSign(st *StepState, c *ClusterState, is *Deployment) bool {
 	if !is.Heard.After(c.Heard) {
 		return false
@@ -253,7 +255,11 @@ func (t *turn) newSign(st *StepState, c *ClusterState, is *Deployment) bool {
 	if !st.alive(c) && is.Heard.After(st.PublishedAt) || c.Phase == ClusterOffline && is.Heard.After(c.Since) {
 		return true
 	}
-	until := t.soakUntil(t.s.ring(st.Ring))
+	r := t.s.ring(st.Ring)
+	if r.Policy.Soak > 0 && is.Heard.After(t.now.Add(clockSlack)) {
+		return true
+	}
+	until := t.soakUntil(r)
 	return !until.IsZero() && is.Heard.After(until) && !c.heardSince(until)
 }
 
