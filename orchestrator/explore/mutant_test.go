@@ -75,6 +75,8 @@ var mutants = []struct {
 		"	if st.Undo {\n", "	if st.Undo || st.Attempt.Number == 0 {\n", played(150)},
 	{14, "who went over one lock goes over all later ones", "", "barred.go",
 		"b = b.Without(*s.Over)", "b = rings.Barriers{}", played(150)},
+	{14, "a ring begins while a later one freezes it", "", "barred.go",
+		"Frozen: t.s.others(told.Frozen)}", "Frozen: t.s.others(nil)}", played(150)},
 }
 
 // TestMutants builds engines with one line changed, and demands that the
