@@ -126,6 +126,7 @@ func catch(t *testing.T, c catcher, file, old, by string) string {
 	defer cancel()
 	run := exec.CommandContext(ctx, bin, c.args...)
 	run.Dir = dir
+	run.Env = append(os.Environ(), "GOMAXPROCS=1") // with more, chance says which broken invariant is found first
 	out, err := run.CombinedOutput()
 	if err == nil {
 		t.Fatalf("nobody notices:\n%s", head(string(out)))
