@@ -24,7 +24,7 @@ type Ahead struct {
 // recorded here, in the order of services and rings; nil when none is. The
 // upstream of a ring is the nearest before it on which something of the
 // service is recorded. A version says nothing of its age by itself: newer is
-// what was put there later than what the upstream has.
+// what was put there by a rollout, later than what the upstream has.
 func (a *Application) Ahead() []Ahead {
 	var out []Ahead
 	for _, s := range a.Services {
@@ -36,7 +36,7 @@ func (a *Application) Ahead() []Ahead {
 			}
 			before := s.Known[upstream]
 			_, withdrawn := s.Held[upstream][known.Version]
-			if upstream != "" && known.Version != before.Version && (withdrawn || known.At.After(before.At)) {
+			if upstream != "" && known.Version != before.Version && (withdrawn || !known.DecidedAt.IsZero() && known.At.After(before.At)) {
 				out = append(out, Ahead{App: a.Name, Service: s.Name, Ring: ring, Version: known.Version, At: known.At, Upstream: upstream, Behind: before.Version, Withdrawn: withdrawn})
 			}
 			upstream = ring

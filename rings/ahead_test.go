@@ -11,7 +11,9 @@ import (
 
 func TestApplication_Ahead(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 11, n, 12, 0, 0, 0, time.UTC) }
-	known := func(v rings.Version, n int) rings.Known { return rings.Known{Version: v, At: day(n)} }
+	known := func(v rings.Version, n int) rings.Known {
+		return rings.Known{Version: v, At: day(n), DecidedAt: day(n)}
+	}
 	app := func(known map[rings.RingName]rings.Known, held ...rings.Version) *rings.Application {
 		s := rings.Service{Name: "web", Known: known, Held: map[rings.RingName]map[rings.Version]rings.Hold{"ring-1": {}}}
 		for _, v := range held {
@@ -28,6 +30,7 @@ func TestApplication_Ahead(t *testing.T) {
 		{"nothing is recorded", app(nil), nil},
 		{"all the same", app(ringsOf{"ring-1": known("v1", 1), "ring-2": known("v1", 2)}), nil},
 		{"behind, as it should be", app(ringsOf{"ring-1": known("v2", 3), "ring-2": known("v1", 2)}), nil},
+		{"adopted, one ring after the other", app(ringsOf{"ring-1": {Version: "v2", At: day(1)}, "ring-2": {Version: "v1", At: day(2)}}), nil},
 		{"it went past", app(ringsOf{"ring-1": known("v1", 1), "ring-2": known("v2", 2)}),
 			[]rings.Ahead{{App: "shop", Service: "web", Ring: "ring-2", Version: "v2", At: day(2), Upstream: "ring-1", Behind: "v1"}}},
 		{"it was taken back before it", app(ringsOf{"ring-1": known("v1", 3), "ring-2": known("v2", 2)}, "v2"),

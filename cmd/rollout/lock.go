@@ -48,8 +48,14 @@ func (p *program) lockCommand() *cli.Command {
 			&cli.DurationFlag{Name: "for", Usage: "`TIME` after which it ends by itself", DefaultText: "until it is released"},
 			&cli.StringFlag{Name: "until", Usage: "`TIME` at which it ends by itself, as in 2026-12-24T18:00:00Z", DefaultText: "until it is released"}),
 		Action: func(c *cli.Context) error {
-			o := p.lockOptionsOf(c)
+			o, err := p.lockOptionsOf(c)
+			if err != nil {
+				return err
+			}
 			o.reason, o.lasts, o.link = c.String("reason"), c.Duration("for"), p.link()
+			if c.IsSet("for") && o.lasts <= 0 {
+				return &usageError{what: fmt.Sprintf("flag --for: %s is no time from now", c.Duration("for")), hint: "leave it out for a lock that stands until it is released"}
+			}
 			if err := o.times(c.String("until")); err != nil {
 				return err
 			}
@@ -58,10 +64,17 @@ func (p *program) lockCommand() *cli.Command {
 	}
 }
 
-func (p *program) lockOptionsOf(c *cli.Context) lockOptions {
+// lockOptionsOf reads whose lock is meant, on what. A flag that is given says
+// something: an empty one would be the whole application.
+func (p *program) lockOptionsOf(c *cli.Context) (lockOptions, error) {
+	for _, name := range []string{"ring", "service", "cluster", "cluster-group"} {
+		if given := c.StringSlice(name); c.IsSet(name) && (len(given) == 0 || slices.Contains(given, "")) {
+			return lockOptions{}, &usageError{what: fmt.Sprintf("flag --%s is empty", name), hint: "name what is meant, or leave the flag out for the whole application"}
+		}
+	}
 	o := lockOptions{app: rings.AppName(c.Args().First()), holder: cmp.Or(c.String("holder"), p.actor(c.Context))}
 	o.parts = lockParts(o.app, c.StringSlice("ring"), c.StringSlice("service"), c.StringSlice("cluster"), c.StringSlice("cluster-group"))
-	return o
+	return o, nil
 }
 
 // times reads until when the locks are to stand.
@@ -135,8 +148,14 @@ func (p *program) unlockCommand() *cli.Command {
 		Name: "unlock", Category: "Roll out", Usage: "Release a lock: nothing starts by that, but a rollout that waited goes on", ArgsUsage: "APP",
 		Description: "Say the part as it was locked. A lock of somebody else is released by naming its holder.\n\n" +
 			examples("rollout unlock shop --ring ring-3", "rollout unlock shop --service web --holder incident-17"),
-		Flags:  partFlags(),
-		Action: func(c *cli.Context) error { return p.runUnlock(c.Context, p.lockOptionsOf(c)) },
+		Flags: partFlags(),
+		Action: func(c *cli.Context) error {
+			o, err := p.lockOptionsOf(c)
+			if err != nil {
+				return err
+			}
+			return p.runUnlock(c.Context, o)
+		},
 	}
 }
 
