@@ -201,7 +201,7 @@ func (p *program) runAppDelete(ctx context.Context, name rings.AppName, reason s
 		p.showStays(a, left)
 	}
 	question := fmt.Sprintf("forget application %q with %d services and %d rings?", name, len(a.Services), len(a.Rings))
-	if err := p.confirm(question); err != nil {
+	if err := p.confirm(ctx, question); err != nil {
 		return err
 	}
 	if err := db.DeleteApp(ctx, name, p.note(ctx, reason)); err != nil {

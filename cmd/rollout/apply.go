@@ -92,7 +92,7 @@ func (p *program) runApply(ctx context.Context, o applyOptions) error {
 	if o.dryRun || len(ap.changes) == 0 {
 		return ap.print()
 	}
-	if err := ap.confirm(); err != nil {
+	if err := ap.confirm(ctx); err != nil {
 		return err
 	}
 	return ap.carryOut(ctx)

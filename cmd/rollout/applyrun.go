@@ -10,7 +10,7 @@ import (
 )
 
 // confirm asks when labels change or something is forgotten.
-func (ap *applier) confirm() error {
+func (ap *applier) confirm(ctx context.Context) error {
 	labels, what := 0, []string{}
 	for _, c := range ap.changes {
 		switch c.Kind {
@@ -33,7 +33,7 @@ func (ap *applier) confirm() error {
 			}
 		}
 	}
-	return ap.program.confirm(fmt.Sprintf("application %q: %s?", ap.file.Name, strings.Join(what, ", ")))
+	return ap.program.confirm(ctx, fmt.Sprintf("application %q: %s?", ap.file.Name, strings.Join(what, ", ")))
 }
 
 // carryOut makes one change after the other. When one cannot be made, it says

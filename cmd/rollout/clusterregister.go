@@ -78,7 +78,7 @@ func (e *enrolment) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.confirm(fmt.Sprintf("register cluster %q with Fleet, and put it on ring %q of application %q?", e.move.cluster, e.move.to, e.move.app.Name)); err != nil {
+	if err := e.confirm(ctx, fmt.Sprintf("register cluster %q with Fleet, and put it on ring %q of application %q?", e.move.cluster, e.move.to, e.move.app.Name)); err != nil {
 		return err
 	}
 	made, err := e.manager.Register(ctx, e.move.cluster, e.access)

@@ -70,7 +70,7 @@ func (p *program) runClusterRemove(ctx context.Context, o clusterRemoveOptions) 
 		left = left.on(c.Name)
 		p.showStays(a, left)
 	}
-	if err := p.confirm(fmt.Sprintf("forget cluster %q of application %q?", c.Name, c.App)); err != nil {
+	if err := p.confirm(ctx, fmt.Sprintf("forget cluster %q of application %q?", c.Name, c.App)); err != nil {
 		return err
 	}
 	if _, err := db.RemoveCluster(ctx, c.App, c.Name, p.note(ctx, o.reason)); err != nil {
@@ -103,7 +103,7 @@ func (p *program) takeOff(ctx context.Context, db *store.DB, mv *move, o cluster
 		p.showMove(mv, view.moveView)
 		view.Confirm = tokenOf(mv.app.Manager, mv.app.Name, mv.cluster, mv.from, view.Services)
 		again := fmt.Sprintf("rollout cluster remove %s --app %s --uninstall", mv.cluster, mv.app.Name)
-		if err := p.twoSteps(o.confirm, view.Confirm, fmt.Sprintf("uninstall application %q from cluster %q?", mv.app.Name, mv.cluster), again); err != nil {
+		if err := p.twoSteps(ctx, o.confirm, view.Confirm, fmt.Sprintf("uninstall application %q from cluster %q?", mv.app.Name, mv.cluster), again); err != nil {
 			return err
 		}
 		if err := mv.quiet(ctx, db); err != nil { // the answer may have taken its time

@@ -90,7 +90,7 @@ func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 	if mv.before.LastSeen.IsZero() {
 		p.say("warning: its agent has never checked in: until it does, rollouts on ring %q find it offline", mv.to)
 	}
-	if err := p.confirm(fmt.Sprintf("put cluster %q on ring %q of application %q?", mv.cluster, mv.to, mv.app.Name)); err != nil {
+	if err := p.confirm(ctx, fmt.Sprintf("put cluster %q on ring %q of application %q?", mv.cluster, mv.to, mv.app.Name)); err != nil {
 		return err
 	}
 	if err := p.label(ctx, db, m, mv); err != nil {

@@ -153,8 +153,9 @@ func (p *program) say(format string, args ...any) {
 	fmt.Fprintf(p.stderr, format+"\n", args...)
 }
 
-// confirm returns nil when a person, or --yes, agrees.
-func (p *program) confirm(question string) error {
+// confirm returns nil when a person, or --yes, agrees. It does not wait for the
+// answer when the context ends.
+func (p *program) confirm(ctx context.Context, question string) error {
 	if p.flags.yes {
 		return nil
 	}
@@ -162,9 +163,19 @@ func (p *program) confirm(question string) error {
 		return &usageError{what: "this needs a yes, and there is nobody to ask: " + question, hint: "add --yes"}
 	}
 	fmt.Fprintf(p.stderr, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // no answer is no
-	if a := strings.ToLower(strings.TrimSpace(answer)); a == "y" || a == "yes" {
-		return nil
+	answered := make(chan string, 1)
+	go func() { // a terminal cannot be asked to stop reading: at Ctrl-C, the end of the process does it
+		answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // no answer is no
+		answered <- strings.ToLower(strings.TrimSpace(answer))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(p.stderr)
+		return &commandError{exit: exitInterrupted, code: "interrupted", err: ctx.Err(), what: "interrupted: nothing was changed"}
+	case a := <-answered:
+		if a == "y" || a == "yes" {
+			return nil
+		}
 	}
 	return &usageError{what: "not confirmed: nothing was changed"}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -73,7 +74,7 @@ func TestConfirm(t *testing.T) {
 			var out bytes.Buffer
 			p := &program{environment: environment{stdin: strings.NewReader(tt.answer), stdout: io.Discard, stderr: &out, questions: tt.questions}}
 			p.flags.yes = tt.yes
-			err := p.confirm("forget it?")
+			err := p.confirm(t.Context(), "forget it?")
 			if (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
 				t.Errorf("got %v", err)
 			}
@@ -87,5 +88,17 @@ func TestConfirm(t *testing.T) {
 				t.Errorf("hint %q", classify(err).hint)
 			}
 		})
+	}
+}
+
+// TestConfirm_interrupted: Ctrl-C at a question is an answer.
+func TestConfirm_interrupted(t *testing.T) {
+	stdin, typed := io.Pipe()
+	t.Cleanup(func() { typed.Close() })
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	p := &program{environment: environment{stdin: stdin, stdout: io.Discard, stderr: io.Discard, questions: true}}
+	if err := p.confirm(ctx, "forget it?"); err == nil || classify(err).exit != exitInterrupted || err.Error() != "interrupted: nothing was changed" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -24,7 +24,7 @@ func confirmFlag() cli.Flag {
 // agreed to: with --confirm, or by a person on a terminal. --yes agrees to
 // nothing, because it is given before anything was shown. again is the command
 // without --confirm.
-func (p *program) twoSteps(confirm, shown, question, again string) error {
+func (p *program) twoSteps(ctx context.Context, confirm, shown, question, again string) error {
 	switch {
 	case confirm == shown:
 		return nil
@@ -35,7 +35,7 @@ func (p *program) twoSteps(confirm, shown, question, again string) error {
 	}
 	asks := *p
 	asks.flags.yes = false
-	return asks.confirm(question)
+	return asks.confirm(ctx, question)
 }
 
 // changedSince refuses what is not any more what was agreed to.

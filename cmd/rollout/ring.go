@@ -302,7 +302,7 @@ func (p *program) runRingDelete(ctx context.Context, o ringOptions, reason strin
 	if seen && p.flags.output == "text" {
 		p.say("nothing is uninstalled: no cluster is on ring %q; its entries in the files stay as they are", o.ring)
 	}
-	if err := p.confirm(fmt.Sprintf("forget ring %q of application %q with its policy?", o.ring, o.app)); err != nil {
+	if err := p.confirm(ctx, fmt.Sprintf("forget ring %q of application %q with its policy?", o.ring, o.app)); err != nil {
 		return err
 	}
 	if _, err := db.RemoveRing(ctx, o.app, o.ring, p.note(ctx, reason)); err != nil {

@@ -159,7 +159,7 @@ func (p *program) runServiceRemove(ctx context.Context, app rings.AppName, name 
 	if seen {
 		p.showStays(a, left)
 	}
-	if err := p.confirm(fmt.Sprintf("forget service %q of application %q?", name, app)); err != nil {
+	if err := p.confirm(ctx, fmt.Sprintf("forget service %q of application %q?", name, app)); err != nil {
 		return err
 	}
 	removed, err := db.RemoveService(ctx, app, name, p.note(ctx, reason))

@@ -131,7 +131,7 @@ func (p *program) runStorePrune(ctx context.Context, keep store.Keep, dryRun boo
 			p.say("%s", l)
 		}
 	}
-	if err := p.confirm("forget these? They do not come back"); err != nil {
+	if err := p.confirm(ctx, "forget these? They do not come back"); err != nil {
 		return err
 	}
 	return p.prune(ctx, db, keep)

@@ -86,7 +86,7 @@ func (p *program) runUndeploy(ctx context.Context, o undeployOptions) error {
 		return p.print(u.view, silent)
 	}
 	if u.view.Confirm != "" {
-		if err := p.twoSteps(o.confirm, u.view.Confirm, fmt.Sprintf("uninstall service %q from %s of ring %q?", o.service, clusterCount(len(u.view.Clusters)), o.ring),
+		if err := p.twoSteps(ctx, o.confirm, u.view.Confirm, fmt.Sprintf("uninstall service %q from %s of ring %q?", o.service, clusterCount(len(u.view.Clusters)), o.ring),
 			u.again()); err != nil {
 			return err
 		}

@@ -90,7 +90,7 @@ func TestTwoSteps(t *testing.T) {
 		want      int
 	}{{"", false, exitUsage}, {"other", false, exitConflict}, {"other", true, exitConflict}, {"shown", false, 0}, {"", true, 0}, {"", true, exitUsage}} {
 		p.questions = tc.questions
-		err := p.twoSteps(tc.confirm, "shown", "uninstall?", "rollout again")
+		err := p.twoSteps(t.Context(), tc.confirm, "shown", "uninstall?", "rollout again")
 		if got := classify(err).exit; err == nil && tc.want != 0 || err != nil && got != tc.want {
 			t.Errorf("--confirm %q, questions %t: %v", tc.confirm, tc.questions, err)
 		}
