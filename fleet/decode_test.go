@@ -67,6 +67,22 @@ func TestDecode_Others(t *testing.T) {
 	}
 }
 
+// TestDecode_TargetingError: what Fleet mends by itself is no error of the
+// targets.
+func TestDecode_TargetingError(t *testing.T) {
+	for message, want := range map[string]string{
+		"targeting error: no such label": "targeting error: no such label",
+		"targeting error: hash mismatch between secret and bundledeployment: actual 79 != expected d6": "",
+		"NotReady(1) [Cluster fleet-default/c1]":                                                       "",
+	} {
+		var w wireBundle
+		w.Status.Conditions = wireConditions{{Type: "Ready", Status: "False", Message: message}}
+		if got := w.record().err.String(); got != want {
+			t.Errorf("%s: got %q", message, got)
+		}
+	}
+}
+
 // change applies a merge patch to the sample "ready" and returns its record.
 func change(t testing.TB, patch string) deployment {
 	t.Helper()

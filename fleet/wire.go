@@ -229,13 +229,19 @@ type wireBundle struct {
 // a Bundle cannot be computed (internal/cmd/controller/reconciler/bundle_controller.go:382).
 const targetingError = "targeting error"
 
+// hashMismatch stands in the message of a targeting error that Fleet mends by
+// itself: a write of a BundleDeployment came to nothing after that of its
+// options, and the controller does both again (bundle_controller.go:383,
+// errorutil/errorutil.go:15). Seen when the API server goes away in between.
+const hashMismatch = "hash mismatch between secret and bundledeployment"
+
 func (w *wireBundle) record() bundle {
 	b := bundle{name: intern(w.Metadata.Name), repo: intern(w.Metadata.Labels.Repo),
 		commit: intern(w.Metadata.Labels.Commit), nonce: w.Spec.Nonce, deleting: w.Metadata.Deletion != ""}
 	for _, t := range w.Spec.Targets {
 		b.nonce = max(b.nonce, t.Nonce)
 	}
-	if m := w.Status.Conditions.failure("Ready"); strings.HasPrefix(m, targetingError) {
+	if m := w.Status.Conditions.failure("Ready"); strings.HasPrefix(m, targetingError) && !strings.Contains(m, hashMismatch) {
 		b.err = intern(m)
 	}
 	return b

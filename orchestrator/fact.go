@@ -71,7 +71,8 @@ type Deployment struct {
 type Bundle struct {
 	Name   string `json:"name"`
 	Commit string `json:"commit,omitempty"` // label fleet.cattle.io/commit
-	// Error is the message of Ready=False when it is a "targeting error ...".
+	// Error is the message of Ready=False when it is a "targeting error ..."
+	// that Fleet does not mend by itself.
 	Error string `json:"error,omitempty"`
 	// MaxNonce is the largest forceSyncGeneration of the Bundle's targets, which
 	// are every ring's, and forceSyncGeneration or syncGeneration of the
