@@ -52,7 +52,7 @@ func (p *program) runCancel(ctx context.Context, o cancelOptions) error {
 	if err != nil {
 		return err
 	}
-	s := &session{program: p, db: db, timeout: cancelWait, scope: f.state.Scope}
+	s := &session{program: p, db: db, timeout: cancelWait, scope: f.state.Scope, patient: true} // what a person was waited for is over
 	err = s.follow(ctx, f)
 	if errors.Is(err, errTimeout) || ctx.Err() != nil {
 		return s.leave(context.WithoutCancel(ctx), f, o.background, &commandError{exit: exitTimeout, code: "timeout", what: fmt.Sprintf("rollout %s is to be cancelled, but has not ended yet", id)})

@@ -85,6 +85,15 @@ func TestCancel(t *testing.T) {
 	}
 	s.ok(strings.Fields(printed[1])...)
 	s.runs("v1", pair, "c1", "c2", "c3", "c4")
+
+	// One that waits for a person, and that nobody drives, is cancelled as well.
+	s.ok("ring", "update", s.app, "ring-1", "--approve-before")
+	s.ok("plan", "set", s.app, "db=v3", "api=v3")
+	s.ends(8, "create", s.app, "ring-1", "--no-background")
+	s.says(s.ok("cancel", s.app, "--reason", "not today"), "it had changed nothing")
+	if got := s.show(); got.Phase != "Cancelled" {
+		t.Errorf("show says %s: %s", got.Phase, got.Reason)
+	}
 }
 
 // A halt stops the line: no live rollout starts anything, and none can be
