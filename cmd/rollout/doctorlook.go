@@ -325,7 +325,7 @@ func ringAilments(a *rings.Application, clusters []fleet.Cluster, records []ring
 			say(r.Name, r.Ring, "it was added, and Fleet does not have it any more", fmt.Sprintf("rollout cluster remove %s --app %s", r.Name, a.Name))
 		case !ours:
 			say(r.Name, r.Ring, fmt.Sprintf("it was added, and does not have the labels %s any more", labelWords(a.Selector)), fmt.Sprintf("rollout cluster add %s --app %s --ring %s", r.Name, a.Name, r.Ring))
-		case on != r.Ring && on != "":
+		case on != r.Ring && slices.Contains(a.RingNames(), on):
 			say(r.Name, r.Ring, fmt.Sprintf("it was put on %s from here, and its label says %s", r.Ring, on), fmt.Sprintf("rollout cluster set-ring %s %s --app %s", r.Name, on, a.Name))
 		}
 	}
