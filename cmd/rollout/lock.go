@@ -137,10 +137,28 @@ func (p *program) runLock(ctx context.Context, o lockOptions) error {
 		if err := db.Lock(ctx, locks...); err != nil {
 			return err
 		}
+		if err := p.warnOfStrangers(ctx, db, locks); err != nil {
+			return err
+		}
 		return p.doneLocks(locks, func(l rings.Lock) string {
 			return fmt.Sprintf("%s; \"%s\" releases it", l.Words(), l.Release())
 		})
 	})
+}
+
+// warnOfStrangers warns of locks on clusters that were not added here: those may
+// be on a ring by their labels alone, or misspelt.
+func (p *program) warnOfStrangers(ctx context.Context, db *store.DB, locks []rings.Lock) error {
+	known, err := db.Clusters(ctx, locks[0].App)
+	if err != nil {
+		return err
+	}
+	for _, l := range locks {
+		if l.Cluster != "" && !slices.ContainsFunc(known, func(c rings.Cluster) bool { return c.Name == l.Cluster }) {
+			p.say("warning: no cluster %q was added to application %q: the lock holds something only if Fleet has one on a ring", l.Cluster, l.App)
+		}
+	}
+	return nil
 }
 
 func (p *program) unlockCommand() *cli.Command {
