@@ -1,9 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	fleetv1 "github.com/rancher/fleet/pkg/apis/fleet.cattle.io/v1alpha1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // second is a Deployment beside the service's own, that cannot be upgraded to
@@ -38,16 +43,33 @@ func (s *scenario) stuckUpgrades(service string) {
 }
 
 // deployed tells Fleet of the commit, as a webhook would, and waits until it has
-// deployed what the commit says to all of the scenario's clusters.
+// deployed what the commit says to all of the scenario's clusters. A job that
+// fails is begun again, as a person would: Fleet does not do that.
 func (s *scenario) deployed(hash, service string) {
 	s.Helper()
 	s.hint(s.app+"-"+service, hash)
 	for _, c := range s.clusters() {
 		s.eventually(2*time.Minute, service+" on "+c+" at commit "+hash, func() bool {
+			s.beginAgain(s.app+"-"+service, hash)
 			bd := s.bundleDeployment(c, service)
 			return bd != nil && bd.Labels["fleet.cattle.io/commit"] == hash && bd.Status.Ready && bd.Status.AppliedDeploymentID == bd.Spec.DeploymentID
 		})
 	}
+}
+
+// beginAgain lets Fleet begin the GitRepo's job of the commit once more if it
+// has failed.
+func (s *scenario) beginAgain(gitRepo, commit string) {
+	s.Helper()
+	r := s.object(&fleetv1.GitRepo{}, gitRepo).(*fleetv1.GitRepo)
+	if r.Status.Commit != commit || r.Status.GitJobStatus != "Failed" || r.Status.UpdateGeneration != r.Spec.ForceSyncGeneration {
+		return
+	}
+	c, err := s.lab.Client()
+	s.must(err)
+	patch := fmt.Sprintf(`{"spec": {"forceSyncGeneration": %d}}`, r.Spec.ForceSyncGeneration+1)
+	s.must(c.Patch(s.ctx, r, client.RawPatch(types.MergePatchType, []byte(patch))))
+	s.Logf("the job of %s at %s failed, and is begun again", gitRepo, commit)
 }
 
 // A version that never becomes ready is taken back from the ring by itself:
