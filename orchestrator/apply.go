@@ -33,7 +33,7 @@ func Fold(s *State, events []Event) *State {
 
 func create(e Event, c Created) *State {
 	s := &State{
-		ID: e.Rollout, Kind: c.Kind, Of: c.Of, Release: c.Release, Train: c.Train, Scope: c.Scope, Plan: c.Plan, Settings: c.Settings, Options: c.Options,
+		ID: e.Rollout, Kind: c.Kind, Of: c.Of, Release: c.Release, Train: c.Train, Left: c.Left, Scope: c.Scope, Plan: c.Plan, Settings: c.Settings, Options: c.Options,
 		Phase:     Pending,
 		Over:      c.Over,
 		StartedBy: e.Actor, Link: c.Link, StartedAt: e.At,

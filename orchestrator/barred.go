@@ -26,13 +26,17 @@ func (e *BarredError) Unwrap() error { return ErrBarred }
 // with a *BarredError when a lock stands on anything that it would change, or
 // when its first ring is closed or frozen: a later one is waited for. With the option
 // GoOver nothing is refused, and what stood is noted in Over, with the locks of
-// clusters, of which it is not known here on which ring they are. Its own locks
-// are always noted there.
-func (c *Created) Pass(b rings.Barriers, now time.Time) error {
+// all clusters, which may come to its rings. Its own locks are always noted
+// there. The clusters of a ring are asked of on; nil where they are not known,
+// and a lock on a cluster is not met.
+func (c *Created) Pass(b rings.Barriers, on func(rings.RingName) []rings.ClusterName, now time.Time) error {
+	if on == nil {
+		on = func(rings.RingName) []rings.ClusterName { return nil }
+	}
 	b = b.At(now)
 	var refused, over rings.Barriers
 	for _, l := range b.Locks {
-		if c.meets(func(r rings.RingName, s rings.ServiceName) bool { return l.Covers(r, s, nil) }) {
+		if c.meets(func(r rings.RingName, s rings.ServiceName) bool { return l.Covers(r, s, on(r)) }) {
 			refused.Locks = append(refused.Locks, l)
 		}
 		if c.meets(l.Reaches) {

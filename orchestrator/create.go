@@ -22,7 +22,10 @@ type Request struct {
 	// verified it; nil for none. It needs a reason.
 	Deploy rings.Plan
 	// Empty are the rings that no cluster carries the label of.
-	Empty   []rings.RingName
+	Empty []rings.RingName
+	// Locked are the locks that reach each ring with the clusters that it has. A
+	// ring that only a group names, and that one of them holds, is left out.
+	Locked  map[rings.RingName][]rings.Lock
 	Options Options
 	Link    string
 }
@@ -65,11 +68,12 @@ func (e *HeldError) Unwrap() error { return ErrHeld }
 // *rings.InvalidError for rings out of order and for a plan that is empty or
 // names services that are not, an *UnverifiedError when the ring before one of
 // them is not of the rollout and was not verified at these versions, and a
-// *HeldError for versions that a rollback withdrew. What the repositories say
-// is not looked at here.
+// *HeldError for versions that a rollback withdrew. Of a group of rings the
+// locked ones are left out; it is a *BarredError when that are all. What the
+// repositories say is not looked at here.
 func New(a *rings.Application, r Request) (Created, error) {
-	var err error
-	if r.Rings, err = a.Expand(r.Rings); err != nil {
+	direct, err := r.Rings, error(nil)
+	if r.Rings, err = a.Expand(direct); err != nil {
 		return Created{}, err
 	}
 	named, err := ringsOfRequest(a, r)
@@ -95,6 +99,11 @@ func New(a *rings.Application, r Request) (Created, error) {
 	}
 	if c.Steps, err = newSteps(a, named, c.wanted(), c.Options); err != nil {
 		return Created{}, err
+	}
+	if !r.Through && !c.Options.GoOver {
+		if err := c.leaveLocked(a, direct, r.Locked); err != nil {
+			return Created{}, err
+		}
 	}
 	return c, permitted(a, c)
 }
@@ -125,14 +134,22 @@ func permitted(a *rings.Application, c Created) error {
 	if c.Options.Override {
 		return nil
 	}
-	names := c.RingNames()
 	for _, ring := range c.Rings {
-		if ring.Upstream == "" || slices.Contains(names, ring.Upstream) {
-			continue
+		if err := c.follows(a, ring); err != nil {
+			return err
 		}
-		if faults := unverified(a, ring, c.Steps); len(faults) > 0 {
-			return &UnverifiedError{Ring: ring.Name, Upstream: ring.Upstream, Faults: faults}
-		}
+	}
+	return nil
+}
+
+// follows is an *UnverifiedError when the ring before is neither of the rollout
+// nor verified at its versions.
+func (c *Created) follows(a *rings.Application, ring NewRing) error {
+	if ring.Upstream == "" || slices.Contains(c.RingNames(), ring.Upstream) {
+		return nil
+	}
+	if faults := unverified(a, ring, c.Steps); len(faults) > 0 {
+		return &UnverifiedError{Ring: ring.Name, Upstream: ring.Upstream, Faults: faults}
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type (
 		Of       ID                                  `json:"of,omitempty"`
 		Release  int                                 `json:"release,omitempty"`
 		Train    *Taken                              `json:"train,omitempty"`
+		Left     []LeftRing                          `json:"left,omitempty"` // of the groups that were named
 		Scope    Scope                               `json:"scope"`
 		Rings    []NewRing                           `json:"rings"`
 		Plan     map[rings.ServiceName]rings.Version `json:"plan"`

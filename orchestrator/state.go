@@ -93,6 +93,7 @@ type State struct {
 	Of      ID                                  `json:"of,omitempty"`      // the rollout that it retries or takes back
 	Release int                                 `json:"release,omitempty"` // the number of the release that it rolls out
 	Train   *Taken                              `json:"train,omitempty"`   // what a train was made from
+	Left    []LeftRing                          `json:"left,omitempty"`    // rings of a group that go without it
 	Scope   Scope                               `json:"scope"`
 	Rings   []*RingState                        `json:"ringStates"` // in the order they go
 	Plan    map[rings.ServiceName]rings.Version `json:"plan"`       // the snapshot

@@ -138,7 +138,7 @@ func admit(tx *bolt.Tx, app rings.AppName, created *orchestrator.Created, now ti
 	if err != nil {
 		return err
 	}
-	if err := created.Pass(b, now); err != nil {
+	if err := created.Pass(b, nil, now); err != nil {
 		return err
 	}
 	return putLocks(tx, created.Locks)

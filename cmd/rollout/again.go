@@ -76,8 +76,8 @@ func (p *program) runAgain(ctx context.Context, ref string, sh shipment, r orche
 		return err
 	}
 	sh.app = r.Of.Scope.App
-	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
-		r.Empty = empty
+	sh.first = func(a *rings.Application, g ground) (orchestrator.Created, error) {
+		r.Empty = g.empty
 		return first(a, r)
 	}
 	return p.ship(ctx, sh)

@@ -279,10 +279,27 @@ type rolloutView struct {
 	Halt       *haltView       `json:"halt"`           // that it waits for
 	Over       *overView       `json:"over,omitempty"` // what was gone over; not there when nothing was
 	Train      *takenView      `json:"train"`          // of kind train
+	Left       []leftRingView  `json:"left"`           // rings of a group that go without it
 	Warnings   []string        `json:"warnings"`
 	RingStates []ringStateView `json:"ringStates"`
 	Steps      []stepView      `json:"steps"`
 }
+
+// leftRingView is a ring of a group that was left out, and why.
+type leftRingView struct {
+	Ring   rings.RingName `json:"ring"`
+	Reason string         `json:"reason"`
+}
+
+func viewLeft(left []orchestrator.LeftRing) []leftRingView {
+	out := []leftRingView{}
+	for _, l := range left {
+		out = append(out, leftRingView{l.Ring, l.Words})
+	}
+	return out
+}
+
+func (v leftRingView) words() string { return string(v.Ring) + ": " + v.Reason }
 
 // ringStateView is a ring of a rollout.
 type ringStateView struct {
@@ -350,7 +367,7 @@ func (p *program) viewRollout(s *orchestrator.State, l *orchestrator.Lease) roll
 
 // viewState is the rollout as it was at the time, without its driver.
 func viewState(s *orchestrator.State, now time.Time) rolloutView {
-	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s), Train: viewTaken(s.Train)}
+	v := rolloutView{Warnings: append([]string{}, s.Warnings...), RingStates: []ringStateView{}, Steps: []stepView{}, Awaits: viewAwaits(s), Train: viewTaken(s.Train), Left: viewLeft(s.Left)}
 	v.summaryView = summaryView{ID: s.ID, Kind: word(s.Kind, wordForward), Of: s.Of, Release: s.Release, App: s.Scope.App, Phase: s.Phase, Reason: s.Explain(now), Rings: s.RingNames(), Plan: s.Plan, Settings: s.Settings,
 		StartedBy: s.StartedBy, Link: s.Link, StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt)}
 	if s.Failure != nil {

@@ -18,14 +18,19 @@ import (
 // shipment is a rollout that is to be created, and what is to become of it.
 type shipment struct {
 	app rings.AppName
-	// first makes the rollout's first event from the application as it is, and
-	// its rings that no cluster carries the label of.
-	first      func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error)
+	// first makes the rollout's first event from the application as it is.
+	first      func(a *rings.Application, g ground) (orchestrator.Created, error)
 	dryRun     bool
 	detach     bool
 	timeout    time.Duration
 	background bool
 	tag        string // for the repositories that it changes; "" for none
+}
+
+// ground is what is known of the rings before a rollout begins.
+type ground struct {
+	empty  []rings.RingName                // that no cluster carries the label of
+	locked map[rings.RingName][]rings.Lock // that reach it
 }
 
 // shipmentFlags are those of every command that creates a rollout.
@@ -69,8 +74,8 @@ func (p *program) createCommand() *cli.Command {
 			if r.Release, err = p.releaseOf(c, s.app); err != nil {
 				return err
 			}
-			s.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
-				r.Empty = empty
+			s.first = func(a *rings.Application, g ground) (orchestrator.Created, error) {
+				r.Empty, r.Locked = g.empty, g.locked
 				return newRollout(a, r)
 			}
 			return p.ship(c.Context, s)
@@ -139,8 +144,8 @@ func (sh *shipment) tagged() error {
 		return nil
 	}
 	first := sh.first
-	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
-		c, err := first(a, empty)
+	sh.first = func(a *rings.Application, g ground) (orchestrator.Created, error) {
+		c, err := first(a, g)
 		c.Options.Tag = sh.tag
 		return c, err
 	}
@@ -165,7 +170,7 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 	if err != nil {
 		return err
 	}
-	v, empty, err := p.prepare(ctx, db, m, a, sh)
+	v, on, err := p.prepare(ctx, db, m, a, sh)
 	if err != nil {
 		return err
 	}
@@ -177,31 +182,38 @@ func (p *program) ship(ctx context.Context, sh shipment) error {
 			p.say("%s", l)
 		}
 	}
-	return p.start(ctx, db, m, sh, empty)
+	return p.start(ctx, db, m, sh, on)
 }
 
-// prepare says what the shipment would do, and refuses what cannot end well.
-// empty are the rings without clusters.
-func (p *program) prepare(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, sh shipment) (v previewView, empty []rings.RingName, err error) {
+// prepare says what the shipment would do, and on what ground, and refuses what
+// cannot end well.
+func (p *program) prepare(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, sh shipment) (v previewView, on ground, err error) {
 	if !sh.dryRun {
 		if err := p.notice(ctx, db, m, a); err != nil {
-			return v, nil, err
+			return v, on, err
 		}
 	}
-	if empty, err = emptyRings(ctx, m, a); err != nil {
-		return v, nil, err
-	}
-	created, err := sh.first(a, empty)
+	held, err := p.holdingNow(ctx, db, a)
 	if err != nil {
-		return v, nil, err
+		return v, on, err
+	}
+	on.locked = held.reaching(a)
+	if on.empty, err = emptyRings(ctx, m, a); err != nil {
+		return v, on, err
+	}
+	created, err := sh.first(a, on)
+	if err != nil {
+		return v, on, err
 	}
 	if err := p.unclaimed(ctx, db, m, created); err != nil {
-		return v, nil, err
+		return v, on, err
 	}
 	if v, err = p.preview(ctx, m, a, created); err != nil || sh.dryRun {
-		return v, empty, err
+		return v, on, err
 	}
-	return v, empty, p.clustersLocked(ctx, db, m, a, created)
+	// The store asks again when the rollout begins; on which ring a locked
+	// cluster is, it does not know.
+	return v, on, created.Pass(held.barriers, held.there, p.now())
 }
 
 // shippable returns the application, if by all that the store knows the
@@ -212,7 +224,11 @@ func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*ri
 	if err != nil {
 		return nil, err
 	}
-	created, err := sh.first(a, nil)
+	held, err := holdingOn(ctx, db, sh.app, p.now())
+	if err != nil {
+		return nil, err
+	}
+	created, err := sh.first(a, ground{locked: held.anywhere().reaching(a)})
 	if err != nil && !errors.Is(err, orchestrator.ErrUnverified) && !errors.Is(err, orchestrator.ErrNothing) {
 		return nil, err
 	}
@@ -222,32 +238,6 @@ func (p *program) shippable(ctx context.Context, db *store.DB, sh shipment) (*ri
 		}
 	}
 	return a, nil
-}
-
-// clustersLocked refuses a rollout over a ring with a locked cluster. The store
-// refuses for all other locks: it does not know which clusters a ring has.
-func (p *program) clustersLocked(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, c orchestrator.Created) error {
-	held, err := holdingOn(ctx, db, a.Name, p.now())
-	if err != nil || c.Options.GoOver || !held.onClusters() {
-		return err
-	}
-	clusters, err := m.Reachable(ctx)
-	if err != nil {
-		return err
-	}
-	held = held.placed(a, clusters)
-	var refused rings.Barriers
-	for _, n := range c.Steps {
-		for _, lock := range held.on(n.Ring, n.Target.Service).Locks {
-			if !n.Observed && lock.Cluster != "" && !slices.Contains(refused.Locks, lock) {
-				refused.Locks = append(refused.Locks, lock)
-			}
-		}
-	}
-	if refused.Empty() {
-		return nil
-	}
-	return &orchestrator.BarredError{Barriers: refused}
 }
 
 // emptyRings are the application's rings that no cluster carries the label of.
@@ -266,9 +256,9 @@ func emptyRings(ctx context.Context, m *fleet.Manager, a *rings.Application) ([]
 }
 
 // start writes the rollout down, and follows it or leaves it to others.
-func (p *program) start(ctx context.Context, db *store.DB, m *fleet.Manager, sh shipment, empty []rings.RingName) error {
+func (p *program) start(ctx context.Context, db *store.DB, m *fleet.Manager, sh shipment, on ground) error {
 	id, err := db.CreateRollout(ctx, sh.app, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
-		return sh.first(a, empty)
+		return sh.first(a, on)
 	}, p.actor(ctx), p.now().UTC())
 	if err != nil {
 		return err

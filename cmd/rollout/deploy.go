@@ -53,13 +53,13 @@ func (p *program) runDeploy(ctx context.Context, sh shipment, o deployOptions) e
 	o.request.Rings = []rings.RingName{o.ring}
 	o.request.Deploy = rings.Plan{}
 	who, now := p.actor(ctx), p.now().UTC() // first runs with the store locked
-	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
+	sh.first = func(a *rings.Application, g ground) (orchestrator.Created, error) {
 		if err := checkPlan(a, wanted, nil); err != nil {
 			return orchestrator.Created{}, err
 		}
 		setPlan(o.request.Deploy, wanted, "", time.Time{})
 		r := o.request
-		r.Empty = empty
+		r.Empty, r.Locked = g.empty, g.locked
 		created, err := orchestrator.New(a, r)
 		if o.lock {
 			created.Locks = keeping(created, who, now)

@@ -27,16 +27,40 @@ func holdingOn(ctx context.Context, db *store.DB, app rings.AppName, now time.Ti
 	return holding{barriers.At(now), clusters}, err
 }
 
+// there are the clusters of the ring.
+func (s holding) there(ring rings.RingName) []rings.ClusterName {
+	var out []rings.ClusterName
+	for _, c := range s.clusters {
+		if c.Ring == ring {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// anywhere is the holding without what depends on where clusters are.
+func (s holding) anywhere() holding {
+	s.barriers.Locks = slices.DeleteFunc(slices.Clone(s.barriers.Locks), func(l rings.Lock) bool { return l.Cluster != "" || l.Group != "" })
+	return s
+}
+
+// reaching are the locks that reach each ring of the application.
+func (s holding) reaching(a *rings.Application) map[rings.RingName][]rings.Lock {
+	out := map[rings.RingName][]rings.Lock{}
+	for _, ring := range a.RingNames() {
+		for _, l := range s.barriers.Locks {
+			if l.Covers(ring, l.Service, s.there(ring)) {
+				out[ring] = append(out[ring], l)
+			}
+		}
+	}
+	return out
+}
+
 // on returns what holds the service on the ring. A lock on a group whose clusters
 // are not known counts: it may hold it.
 func (s holding) on(ring rings.RingName, service rings.ServiceName) rings.Barriers {
-	var there []rings.ClusterName
-	for _, c := range s.clusters {
-		if c.Ring == ring {
-			there = append(there, c.Name)
-		}
-	}
-	held := s.barriers.On(ring, service, there)
+	held := s.barriers.On(ring, service, s.there(ring))
 	for _, l := range s.barriers.Locks {
 		if l.Group != "" && l.Cluster == "" && l.Reaches(ring, service) {
 			held.Locks = append(held.Locks, l)

@@ -101,7 +101,7 @@ func (w *keeperWorld) begins(ctx context.Context, a *rings.Application, d orches
 	if err != nil {
 		return "", err
 	}
-	return w.db.CreateDue(ctx, a.Name, d, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) { return first(a, nil) }, d.Actor(a), w.clock.Now())
+	return w.db.CreateDue(ctx, a.Name, d, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) { return first(a, ground{}) }, d.Actor(a), w.clock.Now())
 }
 
 // rounds plays one, and returns what it printed and when it wants to look again.

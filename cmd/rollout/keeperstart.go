@@ -44,29 +44,29 @@ func (p *program) beginDue(ctx context.Context, db *store.DB, m *fleet.Manager, 
 	if err != nil {
 		return "", err
 	}
-	_, empty, err := p.prepare(ctx, db, m, a, shipment{app: a.Name, first: first})
+	_, on, err := p.prepare(ctx, db, m, a, shipment{app: a.Name, first: first})
 	if err != nil {
 		return "", err
 	}
 	return db.CreateDue(ctx, a.Name, d, func(_ orchestrator.ID, a *rings.Application) (orchestrator.Created, error) {
-		return first(a, empty)
+		return first(a, on)
 	}, d.Actor(a), p.now().UTC())
 }
 
 // firstOf makes the first event of the rollout that is due.
-func (p *program) firstOf(ctx context.Context, db *store.DB, app rings.AppName, d orchestrator.Due) (func(*rings.Application, []rings.RingName) (orchestrator.Created, error), error) {
+func (p *program) firstOf(ctx context.Context, db *store.DB, app rings.AppName, d orchestrator.Due) (func(*rings.Application, ground) (orchestrator.Created, error), error) {
 	if d.Release == 0 {
 		locked, err := p.lockedOn(ctx, app, d.Ring)
-		return func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
-			return orchestrator.NewTrain(a, orchestrator.Train{Ring: d.Ring, Empty: empty, Locked: locked})
+		return func(a *rings.Application, on ground) (orchestrator.Created, error) {
+			return orchestrator.NewTrain(a, orchestrator.Train{Ring: d.Ring, Empty: on.empty, Locked: locked})
 		}, err
 	}
 	r, err := db.ReleaseNumber(ctx, app, d.Release)
-	return func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
+	return func(a *rings.Application, on ground) (orchestrator.Created, error) {
 		if verifiedOn(a, d.Ring, r) {
 			return orchestrator.Created{}, fmt.Errorf("%w: %s was verified with all of it already", orchestrator.ErrNothing, d.Ring)
 		}
-		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{d.Ring}, Release: &r, Empty: empty})
+		return orchestrator.New(a, orchestrator.Request{Rings: []rings.RingName{d.Ring}, Release: &r, Empty: on.empty})
 	}, err
 }
 

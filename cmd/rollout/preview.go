@@ -71,6 +71,9 @@ func previewLines(v previewView) []string {
 	for _, l := range v.Train.lines() {
 		out = append(out, "train: "+l)
 	}
+	for _, l := range v.Left {
+		out = append(out, "left out: "+l.words())
+	}
 	for _, r := range v.Rings {
 		if r.Skipped {
 			out = append(out, fmt.Sprintf("%s on %s: %s", v.App, r.Ring, wordsSkipped))

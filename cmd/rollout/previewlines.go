@@ -29,6 +29,7 @@ func (v previewView) lines(s style) []string {
 		out = append(append(out, r.lines(v.App, s)...), "")
 	}
 	out = append(out, section("train:", v.Train.lines(), func(l string) string { return l })...)
+	out = append(out, section("left out:", v.Left, leftRingView.words)...)
 	out = append(out, section("kept:", v.Locks, lockView.kept)...)
 	out = append(out, section("untouched:", v.Untouched, untouchedView.words)...)
 	out = append(out, section("also under way:", v.Others, otherView.words)...)

@@ -81,7 +81,7 @@ func (l *prospect) involved() []rings.ClusterName {
 
 // view is what the rollout is going to do, or all that stands in its way.
 func (l *prospect) view() (previewView, error) {
-	v := previewView{App: l.app.Name, Rings: []previewRingView{}, Train: viewTaken(l.created.Train), Locks: viewLocks(l.created.Locks)}
+	v := previewView{App: l.app.Name, Rings: []previewRingView{}, Left: viewLeft(l.created.Left), Train: viewTaken(l.created.Train), Locks: viewLocks(l.created.Locks)}
 	var faults []error
 	edits := edits{}
 	for _, ring := range l.created.Rings {

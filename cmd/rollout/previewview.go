@@ -14,6 +14,7 @@ import (
 type previewView struct {
 	App       rings.AppName     `json:"app"`
 	Rings     []previewRingView `json:"rings"` // in the order they go
+	Left      []leftRingView    `json:"left"`  // of the groups that were named
 	Untouched []untouchedView   `json:"untouched"`
 	Others    []otherView       `json:"others"`
 	Train     *takenView        `json:"train"` // of a train

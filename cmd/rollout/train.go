@@ -173,9 +173,9 @@ func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring ri
 	if err != nil {
 		return v, err
 	}
-	sh.first = func(a *rings.Application, empty []rings.RingName) (orchestrator.Created, error) {
+	sh.first = func(a *rings.Application, g ground) (orchestrator.Created, error) {
 		t := w.train
-		t.Ring, t.Empty, t.Locked = ring, empty, locked
+		t.Ring, t.Empty, t.Locked = ring, g.empty, locked
 		if err := w.passes(a, t); err != nil {
 			return orchestrator.Created{}, err
 		}

@@ -151,6 +151,9 @@ func (f frame) head(s *orchestrator.State) []string {
 		out = append(out, fmt.Sprintf("  %s of %s", s.Kind, s.Of))
 	}
 	out = append(out, madeFrom(s)...)
+	for _, l := range viewLeft(s.Left) {
+		out = append(out, "  left out: "+l.words())
+	}
 	if s.Options.Reason != "" {
 		out = append(out, "  reason: "+s.Options.Reason)
 	}

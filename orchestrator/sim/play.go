@@ -183,12 +183,12 @@ func (s *stage) create(id orchestrator.ID, c orchestrator.Created) {
 func (s *stage) pass(c *orchestrator.Created) {
 	b, err := s.journal.Barriers(context.Background(), s.App.Name, s.world.Wall())
 	if err == nil {
-		err = c.Pass(b, s.world.Wall())
+		err = c.Pass(b, nil, s.world.Wall())
 	}
 	if errors.Is(err, orchestrator.ErrBarred) {
 		s.Used = append(s.Used, "refused")
 		c.Options.GoOver = true
-		err = c.Pass(b, s.world.Wall())
+		err = c.Pass(b, nil, s.world.Wall())
 	}
 	if err != nil {
 		panic(fmt.Sprintf("sim: a scenario that cannot begin: %v", err))

@@ -199,7 +199,7 @@ func (s *stage) first(a *rings.Application, d orchestrator.Due) (orchestrator.Cr
 	c.Link = d.String()
 	b, err := s.journal.Barriers(context.Background(), a.Name, s.world.Wall())
 	if err == nil {
-		err = c.Pass(b, s.world.Wall())
+		err = c.Pass(b, nil, s.world.Wall())
 	}
 	return c, err
 }

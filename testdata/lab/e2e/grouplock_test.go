@@ -51,5 +51,14 @@ func TestGroupLock(t *testing.T) {
 	s.says(s.ends(4, "create", s.app, "ring-1", "--no-background"), "cluster c1 of group grouped-north is locked by e2e@grouped")
 	s.ok("create", s.app, "ring-1", "--no-background", "--override", "--reason", "it is the repair")
 	s.images("db", map[string]string{"c1": "v3", "c3": "v2"})
+
+	// Of a group of rings the locked one is left out, and the other one goes.
+	s.ok("ring", "group", "create", s.app, "all", "ring-1", "ring-2")
+	s.says(s.ends(4, "create", s.app, "ring-1", "ring-2", "--no-background"), "cluster c1 of group grouped-north is locked")
+	deploy := []string{"deploy", s.app, "all", "db=v4", "--reason", "a repair", "--no-background"}
+	s.says(s.ok(append(deploy, "--dry-run")...), "left out:", "ring-1: cluster c1 of group grouped-north is locked by e2e@grouped")
+	s.ok(deploy...)
+	s.images("db", map[string]string{"c1": "v3", "c3": "v4"})
+	s.says(s.ok("show", s.app), "left out: ring-1: cluster c1 of group grouped-north is locked")
 	s.says(s.ok("replay", s.app), "every decision the same")
 }
