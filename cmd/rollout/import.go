@@ -194,18 +194,24 @@ func readGitRepo(ctx context.Context, m *fleet.Manager, pub *gitrepo.Publisher, 
 
 func readFolder(ctx context.Context, m *fleet.Manager, pub *gitrepo.Publisher, g *fleetv1.GitRepo, at string) discover.Folder {
 	out := discover.Folder{Path: at}
+	s := rings.Service{Repo: g.Spec.Repo, Branch: cmp.Or(g.Spec.Branch, "master"), Path: at}
 	for _, b := range g.Spec.Bundles {
 		if path.Clean("/"+b.Base) == path.Clean("/"+at) && b.Options != "" && b.Options != "fleet.yaml" {
 			out.Problem = fmt.Sprintf("spec.bundles gives it the options of %q, not of fleet.yaml", b.Options)
 			return out
 		}
 	}
-	file, err := readManifest(ctx, pub, rings.Service{Repo: g.Spec.Repo, Branch: cmp.Or(g.Spec.Branch, "master"), Path: at})
+	file, err := readManifest(ctx, pub, s)
 	if err != nil {
 		out.Problem = err.Error()
 		return out
 	}
-	out.File = file.File
+	style, err := styleOf(file.File, at, existsIn(ctx, pub, s))
+	if err != nil {
+		out.Problem = err.Error()
+		return out
+	}
+	out.File, out.Chart = file.File, style == styleChart
 	out.Bundle = file.BundleName()
 	if out.Bundle == "" {
 		if out.Bundle, err = m.BundleOf(ctx, g, at, ""); err != nil || out.Bundle == "" {

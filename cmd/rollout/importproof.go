@@ -83,12 +83,22 @@ func (p *prover) service(s rings.Service, want map[rings.RingName]rings.Version)
 		for _, folder := range g.Folders {
 			if g.Name == s.GitRepo && fleet.SameRepository(g.Repo, s.Repo) && g.Branch == s.Branch && folder.Path == s.Path && folder.File != nil {
 				p.proof.Services++
+				p.read(s, folder)
 				p.versions(s, manifest{File: folder.File}, fleet.Reach{Clusters: p.world.Clusters, Targets: g.Targets}, want)
 				return
 			}
 		}
 	}
 	p.fault("service %q: GitRepo %q does not deploy %s of %s", s.Name, s.GitRepo, s.File(), s.Repo)
+}
+
+// read wants something to read the version, as apply does.
+func (p *prover) read(s rings.Service, folder discover.Folder) {
+	for _, f := range fieldsOf(s) {
+		if f.ReadByChart() && !folder.Chart {
+			p.fault("service %q: there is no chart in %q, so nothing reads %s", s.Name, folder.Path, f.Path())
+		}
+	}
 }
 
 func (p *prover) versions(s rings.Service, file manifest, reach fleet.Reach, want map[rings.RingName]rings.Version) {

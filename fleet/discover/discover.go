@@ -37,6 +37,7 @@ type Folder struct {
 	Path    string // "" is the root
 	Bundle  string // its Bundle's name
 	File    *fleetyaml.File
+	Chart   bool // it is a chart or names one; without one nothing reads helm values
 	Problem string
 }
 

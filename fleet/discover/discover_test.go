@@ -33,13 +33,13 @@ func clusters(lines ...string) []fleetyaml.Cluster {
 }
 
 // repo is a GitRepo that deploys folders (path, text, ...) to the clusters with
-// app=shop.
+// app=shop: charts, but in the folder "raw".
 func repo(t *testing.T, name string, folders ...string) GitRepo {
 	t.Helper()
 	g := GitRepo{Name: name, Repo: "https://git/" + name, Branch: "main", Targets: []fleetyaml.Target{{ClusterSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}}}}
 	for i := 0; i < len(folders); i += 2 {
 		file, err := fleetyaml.Parse(folders[i]+"/fleet.yaml", []byte(folders[i+1]))
-		folder := Folder{Path: folders[i], File: file}
+		folder := Folder{Path: folders[i], File: file, Chart: folders[i] != "raw"}
 		if err != nil {
 			folder.Problem = err.Error()
 		} else if folder.Bundle = file.BundleName(); folder.Bundle == "" {
@@ -146,6 +146,15 @@ ring canary: c1
 ring prod: c2 c3
 service one: https://git/one "" by one, helm.values.web.imageTag canary=v1 prod=v1
 left: service two (the root of https://git/two): its version may stand in helm.values.a.tag or helm.values.b.tag
+`},
+		{name: "manifests as they are, with values that nothing reads", clusters: four, repos: []GitRepo{
+			repo(t, "db", "", byRing("", "stage", "canary=v1", "prod=v1")), repo(t, "web", "raw", byRing("", "stage", "canary=v1", "prod=v1")),
+			repo(t, "api", "raw", strings.ReplaceAll(byRing("", "stage", "canary=v1", "prod=v1"), "helm: {values: {image: {tag: v1}}}", "yaml: {overlays: [v1]}"))}, want: `ring label stage
+ring canary: c1
+ring prod: c2 c3
+service db: https://git/db "" by db, helm.values.image.tag canary=v1 prod=v1
+left: service web (raw of https://git/web): there is no chart in it, so nothing reads helm.values.image.tag
+left: service api (raw of https://git/api): there is no chart in it, so nothing reads helm.values.image.tag
 `},
 		{name: "it is said where", clusters: four, wish: Wish{Fields: []fleetyaml.Field{"helm.values.b.tag", "helm.values.image.tag"}}, repos: []GitRepo{
 			repo(t, "db", "", byRing("", "stage", "canary=v1", "prod=v1")),

@@ -73,6 +73,10 @@ func (f *finder) try(c candidate, label string, field fleetyaml.Field) mapping {
 		m.why, m.hint = fault.Msg, fault.Hint
 		return m
 	}
+	if field.ReadByChart() && !c.folder.Chart {
+		m.why, m.hint = fmt.Sprintf("there is no chart in it, so nothing reads %s", field.Path()), "move the version into a chart's values, or say with --field where it stands"
+		return m
+	}
 	view, err := c.folder.File.View(c.repo.Targets, fields)
 	if err != nil {
 		m.why = err.Error()
