@@ -248,3 +248,40 @@ func TestDurations(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestRecorded: what was known of a place before a rollout wrote over it, at
+// first and at any time.
+func TestRecorded(t *testing.T) {
+	db := openShop(t)
+	adopt := func(version rings.Version, at time.Time) {
+		must(t, db.UpdateApp(t.Context(), "shop", func(a *rings.Application) error {
+			s, err := a.Service("db")
+			if err == nil {
+				s.Known = map[rings.RingName]rings.Known{"ring-1": {Version: version, Commit: "c" + string(version), At: at}}
+			}
+			return err
+		}))
+	}
+	check := func(name string, at time.Time, want string) {
+		t.Helper()
+		all, err := db.Recorded(t.Context(), "shop", at)
+		must(t, err)
+		got := ""
+		for ref, r := range all {
+			got += fmt.Sprintf("%s %s %s, then %s", ref.Service, ref.Ring, r.Version, r.Next.Rollout)
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	adopt("v1", hours(1))
+	check("nothing was rolled out", time.Time{}, "")
+	put(t, db, "ring-1", "v1", "v2", 1, hours(2), succeeded)
+	put(t, db, "ring-2", "", "v2", 2, hours(3), succeeded)
+	adopt("v9", hours(4))
+	put(t, db, "ring-1", "v9", "v3", 3, hours(5), succeeded)
+	check("first", time.Time{}, "db ring-1 v1, then shop-1")
+	check("before all", hours(1), "db ring-1 v1, then shop-1")
+	check("after the second adoption", hours(4), "db ring-1 v9, then shop-3")
+	check("after all", hours(9), "")
+}

@@ -93,8 +93,9 @@ type finder struct {
 // in is what there is of it in the application: first where it is now, in the
 // order of services and rings, then where it was.
 func (f finder) in(ctx context.Context, db *store.DB, a *rings.Application) ([]foundView, error) {
-	if len(f.sought[a.Name]) == 0 && !f.isKnown(a) {
-		return nil, nil
+	before, err := f.adopted(ctx, db, a.Name)
+	if err != nil || len(f.sought[a.Name]) == 0 && len(before) == 0 && !f.isKnown(a) {
+		return nil, err
 	}
 	r, err := recordOf(ctx, db, a, time.Time{}, f.now)
 	if err != nil {
@@ -115,11 +116,33 @@ func (f finder) in(ctx context.Context, db *store.DB, a *rings.Application) ([]f
 		return nil, err
 	}
 	for _, s := range f.sought[a.Name] {
-		if !current[orchestrator.Ref{Ring: s.Ring, Service: s.Service}] {
+		ref := orchestrator.Ref{Ring: s.Ring, Service: s.Service}
+		if !current[ref] {
 			out = append(out, f.past(r, s))
+		}
+		delete(before, ref)
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(before), compareRefs) {
+		if !current[ref] {
+			out = append(out, pastAdopted(a.Name, ref, before[ref]))
 		}
 	}
 	return out, nil
+}
+
+// adopted is where it was before the first rollout.
+func (f finder) adopted(ctx context.Context, db *store.DB, app rings.AppName) (map[orchestrator.Ref]store.Recorded, error) {
+	all, err := db.Recorded(ctx, app, time.Time{})
+	maps.DeleteFunc(all, func(_ orchestrator.Ref, r store.Recorded) bool {
+		return string(r.Version) != f.word && !f.isCommit(r.Commit)
+	})
+	return all, err
+}
+
+// pastAdopted is where it was when a rollout wrote over it for the first time.
+func pastAdopted(app rings.AppName, ref orchestrator.Ref, r store.Recorded) foundView {
+	return foundView{App: app, Service: ref.Service, Ring: ref.Ring, Version: r.Version, Commit: r.Commit, Source: sourceRecord,
+		Since: instant(r.At), Until: instant(r.Next.PublishedAt), ReplacedBy: r.Next.Rollout, Clusters: []placeClusterView{}}
 }
 
 // isKnown reports whether the application's services are said to have it on a

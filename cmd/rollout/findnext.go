@@ -35,8 +35,9 @@ func (f finder) nextRings(ctx context.Context, db *store.DB, a *rings.Applicatio
 		if ring == "" {
 			continue
 		}
-		v.Next = &nextRingView{Ring: ring, InTheWay: []string{}, Command: fmt.Sprintf("rollout create %s %s --only %s", a.Name, ring, v.Service)}
-		v.Next.InTheWay = append(v.Next.InTheWay, inTheWay(a, v.Service, v.Version, ring, page.Rollouts, held.on(ring, v.Service))...)
+		bars := held.on(ring, v.Service)
+		bars.Frozen = held.on(ring, "").Frozen // they hold rings as a whole
+		v.Next = nextOn(a, v.Service, v.Version, ring, page.Rollouts, bars)
 	}
 	return nil
 }
@@ -56,10 +57,28 @@ func nextWithout(a *rings.Application, arrived map[orchestrator.Ref]rings.Versio
 	return ""
 }
 
+// nextOn is the ring as the next one of the version. When another one is planned
+// and a train takes it there, no plan is needed.
+func nextOn(a *rings.Application, service rings.ServiceName, version rings.Version, ring rings.RingName, live []store.Summary, b rings.Barriers) *nextRingView {
+	v := &nextRingView{Ring: ring, InTheWay: []string{}, Command: fmt.Sprintf("rollout create %s %s --only %s", a.Name, ring, service)}
+	planned := a.Plan[service].Version
+	if planned != version {
+		if c, err := orchestrator.NewTrain(a, orchestrator.Train{Ring: ring}); err == nil && c.Plan[service] == version {
+			planned, v.Command = version, fmt.Sprintf("rollout train %s %s", a.Name, ring)
+		}
+	}
+	var plan []string
+	if planned != version {
+		plan = append(plan, fmt.Sprintf("the plan says %s: \"rollout plan set %s %s=%s\"", cmpHint(string(planned), "nothing"), a.Name, service, version))
+	}
+	v.InTheWay = append(v.InTheWay, inTheWay(a, service, version, ring, live, b, plan)...)
+	return v
+}
+
 // inTheWay says what keeps a version of a service from a ring: who is at it
-// there already, a halt, locks and windows, another plan, a ring before that was not verified, a
-// rollback that withdrew it, a person's approval.
-func inTheWay(a *rings.Application, service rings.ServiceName, version rings.Version, ring rings.RingName, live []store.Summary, b rings.Barriers) []string {
+// there already, a halt, locks, windows and freezes, what is said of the plan,
+// a ring before that was not verified, a rollback that withdrew it, a person's approval.
+func inTheWay(a *rings.Application, service rings.ServiceName, version rings.Version, ring rings.RingName, live []store.Summary, b rings.Barriers, plan []string) []string {
 	var out []string
 	for _, r := range live {
 		if !slices.Contains(r.Rings, ring) {
@@ -73,10 +92,7 @@ func inTheWay(a *rings.Application, service rings.ServiceName, version rings.Ver
 	if b.Halt != nil {
 		out = append(out, fmt.Sprintf("halted by %s: %s", b.Halt.By, b.Halt.Reason))
 	}
-	out = append(out, b.Words()...)
-	if planned := a.Plan[service].Version; planned != version {
-		out = append(out, fmt.Sprintf("the plan says %s: \"rollout plan set %s %s=%s\"", cmpHint(string(planned), "nothing"), a.Name, service, version))
-	}
+	out = append(append(out, b.Words()...), plan...)
 	if err := refused(a, service, version, ring); err != nil {
 		out = append(out, strings.TrimPrefix(err.Error(), fmt.Sprintf("ring %q: ", ring)))
 	}

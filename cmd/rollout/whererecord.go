@@ -19,6 +19,7 @@ type whereRecord struct {
 	at     time.Time
 	past   bool // at was asked for
 	placed map[orchestrator.Ref]store.Placement
+	before map[orchestrator.Ref]store.Recorded     // of a past time: what a later rollout wrote over
 	under  map[orchestrator.ID]*orchestrator.State // rollouts that were at work at the time, as they stood then
 }
 
@@ -41,6 +42,11 @@ func recordOf(ctx context.Context, db *store.DB, a *rings.Application, at, now t
 	all, err := db.Placed(ctx, a.Name, at)
 	if err != nil {
 		return nil, err
+	}
+	if r.past {
+		if r.before, err = db.Recorded(ctx, a.Name, at); err != nil {
+			return nil, err
+		}
 	}
 	var open []orchestrator.ID
 	for _, x := range all {
@@ -81,6 +87,9 @@ func (r *whereRecord) place(ref orchestrator.Ref) placeView {
 	switch {
 	case known.Version != "" && (!there || known.At.After(x.PublishedAt) && known.Version != x.To):
 		v.Desired, v.Since, v.Reason = known.Version, instant(known.At), "recorded when it was adopted, and not rolled out since"
+		if r.before[ref].Version != "" {
+			v.Reason = "recorded when it was adopted, and not rolled out until then"
+		}
 	case there:
 		v.Desired, v.Since, v.Rollout = x.To, instant(x.Since), x.By
 		v.Clusters = r.clusters(x)
@@ -95,7 +104,14 @@ func compareRefs(a, b orchestrator.Ref) int {
 	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Ring, b.Ring))
 }
 
+// known is what was recorded of the service on the ring at the time, by whomever.
 func (r *whereRecord) known(ref orchestrator.Ref) rings.Known {
+	if b, written := r.before[ref]; written {
+		if b.At.After(r.at) {
+			return rings.Known{}
+		}
+		return b.Known
+	}
 	s, err := r.app.Service(ref.Service)
 	if err != nil || s.Known[ref.Ring].At.After(r.at) {
 		return rings.Known{}
