@@ -26,7 +26,8 @@ type Window struct {
 	Ring RingName   `json:"ring,omitempty"` // "" for all rings
 	Kind WindowKind `json:"kind"`
 	// Cron is when it starts: minute, hour, day of the month, month, day of the
-	// week. Lasts is how long it is on then, less than until the next start.
+	// week. Lasts is how long it is on then. Starts that follow before it is over
+	// make it longer, and it must be off at some time.
 	Cron  string        `json:"cron,omitempty"`
 	Lasts time.Duration `json:"lasts,omitempty"`
 	// From and To are its only time when there is no Cron; a zero one is open.
@@ -55,8 +56,8 @@ const (
 // must be found again by all later programs, so a program brings its own.
 type Zones func(name string) (*time.Location, error)
 
-// searchedStarts is how many starts of a window are held against how long it
-// lasts.
+// searchedStarts is how many starts of a window may follow each other without
+// an end.
 const searchedStarts = 400
 
 // Validate returns an *InvalidError that names every fault, or nil. Whether the
@@ -86,7 +87,10 @@ func (w Window) spanFaults() []string {
 	if w.Lasts != 0 {
 		out = append(out, "a duration is for cron; from and to say their own")
 	}
-	if !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
+	if !w.From.IsZero() && w.From.Equal(w.To) {
+		out = append(out, fmt.Sprintf("it would begin and end at %s: it would never be on", w.To.UTC().Format(time.RFC3339)))
+	}
+	if !w.From.IsZero() && !w.To.IsZero() && w.From.After(w.To) {
 		out = append(out, fmt.Sprintf("it would end at %s, before it begins at %s", w.To.UTC().Format(time.RFC3339), w.From.UTC().Format(time.RFC3339)))
 	}
 	return out
@@ -107,23 +111,21 @@ func (w Window) cronFaults() []string {
 	return append(out, w.overlap(expr))
 }
 
-// overlap is the fault of a window that starts again before it is over.
+// overlap is the fault of a window that always starts again before it is over.
 func (w Window) overlap(expr *cronexpr.Expression) string {
-	last := expr.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second))
-	if last.IsZero() {
+	first := expr.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second))
+	if first.IsZero() {
 		return fmt.Sprintf("cron %q: there is no such day", w.Cron)
 	}
+	last := first
 	for range searchedStarts {
 		next := expr.Next(last)
-		if next.IsZero() {
-			break
-		}
-		if gap := next.Sub(last); gap <= w.Lasts {
-			return fmt.Sprintf("it lasts %s and starts again after %s: it would never be off in between; use a longer cron, or a lock", w.Lasts, gap)
+		if next.IsZero() || next.Sub(last) > w.Lasts {
+			return ""
 		}
 		last = next
 	}
-	return ""
+	return fmt.Sprintf("it lasts %s and starts again after %s: it would never be off in between; use a longer cron, or a lock", w.Lasts, expr.Next(first).Sub(first))
 }
 
 // parseCron reads the five fields, and no others: names of schedules and

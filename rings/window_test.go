@@ -26,6 +26,7 @@ func instant(t *testing.T, text string) time.Time {
 func TestWindow_On(t *testing.T) {
 	night := rings.Window{Name: "night", Kind: rings.WindowDeny, Cron: "0 22 * * *", Lasts: 8 * time.Hour, Zone: "Europe/Berlin"}
 	skipped := rings.Window{Name: "skipped", Kind: rings.WindowDeny, Cron: "15 2 * * *", Lasts: 30 * time.Minute, Zone: "Europe/Berlin"}
+	weekend := rings.Window{Name: "weekend", Kind: rings.WindowDeny, Cron: "0 0 * * 6,0", Lasts: 24 * time.Hour, Zone: "Europe/Berlin"}
 	year := rings.Window{Name: "year", Kind: rings.WindowDeny, From: instant(t, "2026-12-20T17:00:00Z"), To: instant(t, "2027-01-07T07:00:00Z"), Zone: "Europe/Berlin"}
 	for _, tt := range []struct {
 		name             string
@@ -41,6 +42,8 @@ func TestWindow_On(t *testing.T) {
 		{"an hour that is skipped", skipped, "2026-03-29T01:00:00Z", "2026-03-28T01:45:00Z", "2026-03-30T00:15:00Z", false},
 		{"an hour that comes twice, the first", skipped, "2026-10-25T00:20:00Z", "2026-10-25T00:15:00Z", "2026-10-25T00:45:00Z", true},
 		{"and the second", skipped, "2026-10-25T01:20:00Z", "2026-10-25T01:15:00Z", "2026-10-25T01:45:00Z", true},
+		{"two days of a night less", weekend, "2027-03-28T12:00:00Z", "2027-03-26T23:00:00Z", "2027-03-28T22:00:00Z", true},
+		{"the week between", weekend, "2027-03-29T12:00:00Z", "2027-03-28T22:00:00Z", "2027-04-02T22:00:00Z", false},
 		{"before a span", year, "2026-12-01T00:00:00Z", "", "2026-12-20T17:00:00Z", false},
 		{"in a span", year, "2026-12-24T00:00:00Z", "2026-12-20T17:00:00Z", "2027-01-07T07:00:00Z", true},
 		{"after a span", year, "2027-02-01T00:00:00Z", "2027-01-07T07:00:00Z", "", false},
@@ -76,6 +79,9 @@ func TestWindow_Validate(t *testing.T) {
 		{"no such day", rings.Window{Name: "a", Kind: rings.WindowDeny, Cron: "0 9 30 2 *", Lasts: time.Hour, Zone: "UTC"}, []string{`cron "0 9 30 2 *": there is no such day`}},
 		{"never off", rings.Window{Name: "a", Kind: rings.WindowDeny, Cron: "0 9 * * *", Lasts: 24 * time.Hour, Zone: "UTC"}, []string{
 			"it lasts 24h0m0s and starts again after 24h0m0s: it would never be off in between; use a longer cron, or a lock"}},
+		{"days that follow each other", rings.Window{Name: "a", Kind: rings.WindowDeny, Cron: "0 0 * * 6,0", Lasts: 24 * time.Hour, Zone: "UTC"}, nil},
+		{"never on", rings.Window{Name: "a", Kind: rings.WindowDeny, From: instant(t, "2026-12-20T17:00:00Z"), To: instant(t, "2026-12-20T17:00:00Z"), Zone: "UTC"}, []string{
+			"it would begin and end at 2026-12-20T17:00:00Z: it would never be on"}},
 		{"ends before it begins", rings.Window{Name: "a", Kind: rings.WindowDeny, From: instant(t, "2026-12-20T17:00:00Z"), To: instant(t, "2026-12-19T17:00:00Z"), Zone: "UTC"}, []string{
 			"it would end at 2026-12-19T17:00:00Z, before it begins at 2026-12-20T17:00:00Z"}},
 	} {

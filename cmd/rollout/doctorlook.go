@@ -265,7 +265,7 @@ func (d *doctor) step(l *prospect, n orchestrator.NewStep) {
 	}
 	st := &stepLook{prospect: l, step: n, look: look, survey: survey.Survey}
 	for _, f := range st.findings() {
-		if f.Severity == fleetyaml.Info {
+		if f.Severity == fleetyaml.Info || f.Code == fleetyaml.CodeNotDeployed { // a ring may go without it, as after an undeploy
 			continue
 		}
 		v.Severity, v.Message, v.Repair = f.Severity, findingWords(look.file.source.Name, f), cmpHint(f.Hint, "edit the file and push")

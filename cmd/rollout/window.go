@@ -34,7 +34,8 @@ func (p *program) windowAddCommand() *cli.Command {
 		Description: "While a denying window is on, nothing starts on its rings; where there are allowing ones, nothing starts while\n" +
 			"none of them is on, and those of the application and of the ring must both allow. What runs may finish.\n" +
 			"Cron and duration are read on the clock on the wall of the zone: 22:00 for 8h ends at 06:00 in every night, also\n" +
-			"when clocks are changed; an hour that is skipped is not there, and one that comes twice counts both times.\n\n" +
+			"when clocks are changed; an hour that is skipped is not there, and one that comes twice counts both times.\n" +
+			"So are --from and --to without a zone of their own; of an hour that comes twice the first begins, the second ends.\n\n" +
 			examples("rollout window add shop weekend --deny --cron \"0 18 * * 5\" --duration 62h --time-zone Europe/Berlin --reason \"nobody is there\"",
 				"rollout window add shop office --allow --ring ring-3 --cron \"0 9 * * 1-5\" --duration 8h --time-zone America/New_York",
 				"rollout window add shop holidays --deny --from 2026-12-23 --to 2027-01-04 --time-zone Europe/Berlin"),
@@ -43,7 +44,7 @@ func (p *program) windowAddCommand() *cli.Command {
 			&cli.BoolFlag{Name: "deny", Usage: "Nothing may start while it is on", DisableDefaultText: true},
 			&cli.StringFlag{Name: "ring", Usage: "Only for `RING`", DefaultText: "all rings"},
 			&cli.StringFlag{Name: "cron", Usage: "`FIELDS` of when it begins: minute hour day month weekday"},
-			&cli.DurationFlag{Name: "duration", Usage: "`TIME` for which it is on then, less than until it begins again"},
+			&cli.DurationFlag{Name: "duration", Usage: "`TIME` for which it is on then"},
 			&cli.StringFlag{Name: "from", Usage: "`TIME` from which on it is on, once: 2026-12-23, 2026-12-23T18:00 or in full"},
 			&cli.StringFlag{Name: "to", Usage: "`TIME` until which it is on, once"},
 			&cli.StringFlag{Name: "time-zone", Usage: "IANA `NAME` of the zone that times are meant in", Value: "UTC"},
@@ -69,10 +70,10 @@ func (p *program) runWindowAdd(ctx context.Context, o windowOptions) error {
 	}
 	w.By, w.At = p.actor(ctx), p.now().UTC()
 	var err error
-	if w.From, err = timeIn("from", o.from, w.Zone); err != nil {
+	if w.From, err = timeIn("from", o.from, w.Zone, rings.SinceWall); err != nil {
 		return err
 	}
-	if w.To, err = timeIn("to", o.to, w.Zone); err != nil {
+	if w.To, err = timeIn("to", o.to, w.Zone, rings.UntilWall); err != nil {
 		return err
 	}
 	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
@@ -87,19 +88,23 @@ func (p *program) runWindowAdd(ctx context.Context, o windowOptions) error {
 	})
 }
 
-// timeIn reads a time of the zone; "" is zero. What the zone lacks is told by
-// the window itself.
-func timeIn(flag, text, zone string) (time.Time, error) {
+// timeIn reads a time; one without a zone is of the clock on the wall of the
+// window's, and turn says when that shows it. "" is zero. What the zone lacks is told by the
+// window itself.
+func timeIn(flag, text, zone string, turn func(time.Time, *time.Location) time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at.UTC(), nil
 	}
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
 		loc = time.UTC
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02"} {
-		if at, err := time.ParseInLocation(layout, text, loc); err == nil {
-			return at.UTC(), nil
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02"} {
+		if wall, err := time.Parse(layout, text); err == nil {
+			return turn(wall, loc), nil
 		}
 	}
 	return time.Time{}, &usageError{what: fmt.Sprintf("flag --%s: %q is not a time", flag, text), hint: "write it as in 2026-12-23, 2026-12-23T18:00 or 2026-12-23T18:00:00Z"}
