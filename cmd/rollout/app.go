@@ -198,9 +198,13 @@ func (p *program) runAppDelete(ctx context.Context, name rings.AppName, reason s
 	}
 	left, seen := p.staying(ctx, a, a.Services)
 	if seen {
-		p.showStays(a, left)
+		p.showStays(a, left, "")
 	}
-	question := fmt.Sprintf("forget application %q with %d services and %d rings?", name, len(a.Services), len(a.Rings))
+	held, err := p.holds(ctx, db, name)
+	if err != nil {
+		return err
+	}
+	question := fmt.Sprintf("forget application %q with %d services and %d rings%s?", name, len(a.Services), len(a.Rings), held)
 	if err := p.confirm(ctx, question); err != nil {
 		return err
 	}
@@ -209,6 +213,23 @@ func (p *program) runAppDelete(ctx context.Context, name rings.AppName, reason s
 	}
 	v := forgottenAppView{viewApp(a, 0), remainsView{left.services, left.labels}}
 	return p.done(v, "application %q is forgotten; labels, GitRepos, files and what runs stay as they are, and so does the history", name)
+}
+
+// holds names the locks and windows that go with the application; "" for none.
+func (p *program) holds(ctx context.Context, db *store.DB, name rings.AppName) (string, error) {
+	locks, err := db.Locks(ctx, name, p.now())
+	if err != nil {
+		return "", err
+	}
+	windows, err := db.Windows(ctx, name)
+	words := ""
+	for _, l := range locks {
+		words += fmt.Sprintf(", the lock of %s on %s", l.Holder, l.Part())
+	}
+	for _, w := range windows {
+		words += fmt.Sprintf(", window %q", w.Name)
+	}
+	return words, err
 }
 
 // notWhileLive refuses while a rollout of the application is live, on the ring

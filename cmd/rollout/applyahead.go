@@ -63,6 +63,9 @@ func (ap *applier) moves(ctx context.Context) (map[int]*move, error) {
 		if err := mv.check(ctx, ap.db, ap.manager); err != nil {
 			return nil, err
 		}
+		if err := ap.unbarred(ctx, ap.db, mv); err != nil {
+			return nil, err
+		}
 		out[i] = mv
 	}
 	return out, nil

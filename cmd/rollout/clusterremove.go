@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 type clusterRemoveOptions struct {
 	clusterOptions
 	uninstall       bool
+	override        bool // go over locks and closed windows
 	confirm, reason string
 	timeout         time.Duration
 }
@@ -31,17 +33,18 @@ func (p *program) clusterRemoveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "remove", Usage: "Forget a cluster, or take it off an application", ArgsUsage: "CLUSTER",
 		Flags: []cli.Flag{appFlag(), &cli.BoolFlag{Name: "uninstall", Usage: "Take the application's labels off the cluster, so that Fleet uninstalls it there", DisableDefaultText: true},
-			confirmFlag(), reasonFlag(),
+			confirmFlag(), overrideFlag(), reasonFlag(),
 			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to wait until Fleet has taken everything away, with --uninstall", Value: goneWait, DefaultText: orchestrator.Duration(goneWait)}},
 		Description: "Without --uninstall only the record is forgotten: the cluster keeps its labels, and so it stays on its ring, for Fleet\n" +
 			"and for rollouts. It shows what stays deployed there, and asks.\n" +
 			"With --uninstall the application's labels are taken off, too, and Fleet uninstalls what it deployed by them. That takes two\n" +
 			"steps: the first shows what goes; on a terminal it asks then, elsewhere it names the second command, with a --confirm that\n" +
 			"fits only what was shown. It ends when Fleet has taken everything away; whether the cluster's agent has uninstalled it by then\n" +
-			"cannot be seen. The cluster itself stays registered with Fleet. Refused while a rollout is live on its ring.\n\n" +
+			"cannot be seen. The cluster itself stays registered with Fleet. Refused while a rollout is live on its ring; with --uninstall\n" +
+			"also while a lock or a closed window stands there, without --override.\n\n" +
 			examples("rollout cluster remove eu-1 --app shop", "rollout cluster remove eu-1 --app shop --uninstall"),
 		Action: func(c *cli.Context) error {
-			return p.runClusterRemove(c.Context, clusterRemoveOptions{clusterOptionsOf(c), c.Bool("uninstall"), c.String("confirm"), c.String("reason"), c.Duration("timeout")})
+			return p.runClusterRemove(c.Context, clusterRemoveOptions{clusterOptionsOf(c), c.Bool("uninstall"), c.Bool("override"), c.String("confirm"), c.String("reason"), c.Duration("timeout")})
 		},
 	}
 }
@@ -63,12 +66,15 @@ func (p *program) runClusterRemove(ctx context.Context, o clusterRemoveOptions) 
 		return err
 	}
 	if o.uninstall {
-		return p.takeOff(ctx, db, &move{app: a, cluster: c.Name, exclusive: true}, o)
+		if o.override && o.reason == "" {
+			return overrideNeedsReason()
+		}
+		return p.takeOff(ctx, db, &move{app: a, cluster: c.Name, exclusive: true, override: o.override}, o)
 	}
 	left, seen := p.staying(ctx, a, a.Services)
 	if seen {
 		left = left.on(c.Name)
-		p.showStays(a, left)
+		p.showStays(a, left, fmt.Sprintf("rollout cluster remove %s --app %s --uninstall", c.Name, c.App))
 	}
 	if err := p.confirm(ctx, fmt.Sprintf("forget cluster %q of application %q?", c.Name, c.App)); err != nil {
 		return err
@@ -100,20 +106,26 @@ func (p *program) takeOff(ctx context.Context, db *store.DB, mv *move, o cluster
 		if view.Services, err = mv.effects(looked); err != nil {
 			return err
 		}
+		if err := p.unbarred(ctx, db, mv); err != nil {
+			return err
+		}
 		p.showMove(mv, view.moveView)
-		view.Confirm = tokenOf(mv.app.Manager, mv.app.Name, mv.cluster, mv.from, view.Services)
+		view.Confirm = tokenOf(mv.app.Manager, mv.app.Name, mv.cluster, mv.from, view.Services, mv.over)
 		again := fmt.Sprintf("rollout cluster remove %s --app %s --uninstall", mv.cluster, mv.app.Name)
+		if len(mv.over) > 0 {
+			again += " --override --reason WORDS"
+		}
 		if err := p.twoSteps(ctx, o.confirm, view.Confirm, fmt.Sprintf("uninstall application %q from cluster %q?", mv.app.Name, mv.cluster), again); err != nil {
 			return err
 		}
-		if err := mv.quiet(ctx, db); err != nil { // the answer may have taken its time
+		if err := cmp.Or(mv.quiet(ctx, db), p.unbarred(ctx, db, mv)); err != nil { // the answer may have taken its time
 			return err
 		}
 		if _, err := m.SetLabels(ctx, mv.cluster, nil, mv.remove()); err != nil {
 			return mv.owned(err)
 		}
 	}
-	if _, err := db.RemoveCluster(ctx, mv.app.Name, mv.cluster, p.note(ctx, o.reason)); err != nil {
+	if _, err := db.RemoveCluster(ctx, mv.app.Name, mv.cluster, mv.note(p.note(ctx, o.reason))); err != nil {
 		return err
 	}
 	if view.Confirm = ""; view.Services == nil {

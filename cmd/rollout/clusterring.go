@@ -20,18 +20,22 @@ import (
 
 func (p *program) clusterSetRingCommand() *cli.Command {
 	return &cli.Command{
-		Name: "set-ring", Usage: "Move a cluster to another ring", ArgsUsage: "CLUSTER RING", Flags: []cli.Flag{appFlag()},
+		Name: "set-ring", Usage: "Move a cluster to another ring", ArgsUsage: "CLUSTER RING", Flags: []cli.Flag{appFlag(), overrideFlag(), reasonFlag()},
 		Description: "Changes the ring label on the Fleet Cluster object. Fleet acts on it at once, so it shows first what Fleet will\n" +
-			"deploy, and asks. Refused while a rollout is live on either ring.\n\n" + examples("rollout cluster set-ring eu-1 ring-2 --app shop"),
+			"deploy, and asks. Refused while a rollout is live on either ring, and while a lock or a closed window stands on one\n" +
+			"of them or on the cluster, without --override.\n\n" + examples("rollout cluster set-ring eu-1 ring-2 --app shop"),
 		Action: func(c *cli.Context) error {
 			o := clusterOptionsOf(c)
 			o.ring = rings.RingName(c.Args().Get(1))
-			return p.runClusterSetRing(c.Context, o)
+			return p.runClusterSetRing(c.Context, o, c.Bool("override"), c.String("reason"))
 		},
 	}
 }
 
-func (p *program) runClusterSetRing(ctx context.Context, o clusterOptions) error {
+func (p *program) runClusterSetRing(ctx context.Context, o clusterOptions, override bool, reason string) error {
+	if override && reason == "" {
+		return overrideNeedsReason()
+	}
 	db, err := p.open(ctx)
 	if err != nil {
 		return err
@@ -47,7 +51,7 @@ func (p *program) runClusterSetRing(ctx context.Context, o clusterOptions) error
 	if _, err := a.Ring(o.ring); err != nil {
 		return err
 	}
-	return p.relabel(ctx, db, &move{app: a, cluster: c.Name, to: o.ring, exclusive: true})
+	return p.relabel(ctx, db, &move{app: a, cluster: c.Name, to: o.ring, exclusive: true, override: override, reason: reason})
 }
 
 // move is a cluster that changes its labels.
@@ -55,8 +59,11 @@ type move struct {
 	app       *rings.Application
 	cluster   rings.ClusterName
 	from, to  rings.RingName // from is what the label says now; to is "" to take it off the application
-	exclusive bool           // not while a rollout is live on either ring
-	new       bool           // Fleet does not know the cluster yet
+	exclusive bool           // not while a rollout is live on either ring, or something bars it
+	override  bool           // go over what bars it, for the reason
+	reason    string
+	over      []string // what is gone over
+	new       bool     // Fleet does not know the cluster yet
 
 	before fleet.Cluster
 	labels map[string]string  // all of them, afterwards
@@ -86,11 +93,17 @@ func (p *program) relabel(ctx context.Context, db *store.DB, mv *move) error {
 	if view.Services, err = mv.effects(looked); err != nil {
 		return err
 	}
+	if err := p.unbarred(ctx, db, mv); err != nil {
+		return err
+	}
 	p.showMove(mv, view)
 	if mv.before.LastSeen.IsZero() {
 		p.say("warning: its agent has never checked in: until it does, rollouts on ring %q find it offline", mv.to)
 	}
 	if err := p.confirm(ctx, fmt.Sprintf("put cluster %q on ring %q of application %q?", mv.cluster, mv.to, mv.app.Name)); err != nil {
+		return err
+	}
+	if err := p.unbarred(ctx, db, mv); err != nil { // the answer may have taken its time
 		return err
 	}
 	if err := p.label(ctx, db, m, mv); err != nil {
@@ -112,6 +125,32 @@ func (p *program) label(ctx context.Context, db *store.DB, m *fleet.Manager, mv 
 	}
 	_, err := m.SetLabels(ctx, mv.cluster, mv.set(), mv.remove())
 	return mv.owned(err)
+}
+
+// unbarred refuses an exclusive move while a lock or a closed window stands on one of
+// the rings or on the cluster, and notes what it goes over.
+func (p *program) unbarred(ctx context.Context, db *store.DB, mv *move) error {
+	if !mv.exclusive || mv.from == mv.to {
+		return nil
+	}
+	held, err := p.holdingNow(ctx, db, mv.app)
+	if err != nil {
+		return err
+	}
+	var bars rings.Barriers
+	for _, ring := range []rings.RingName{mv.from, mv.to} {
+		on := held.barriers.On(ring, "", nil)
+		bars.Closed = append(bars.Closed, on.Closed...)
+		for _, l := range held.barriers.Locks {
+			if l.Covers(ring, l.Service, []rings.ClusterName{mv.cluster}) && !slices.Contains(bars.Locks, l) {
+				bars.Locks = append(bars.Locks, l)
+			}
+		}
+	}
+	if mv.over = bars.Words(); !bars.Empty() && !mv.override {
+		return &orchestrator.BarredError{Barriers: bars}
+	}
+	return nil
 }
 
 // check fills in what the cluster is now, and refuses what must not be.
@@ -208,6 +247,12 @@ func (mv *move) spareOthers(ctx context.Context, db *store.DB) error {
 		}
 	}
 	return nil
+}
+
+// note is the note with what is gone over.
+func (mv *move) note(n rings.Note) rings.Note {
+	n.Over = mv.over
+	return n
 }
 
 // labelChanges are as kubectl takes them: K=V for what is set, K- for what goes.
@@ -327,6 +372,9 @@ func (p *program) showMove(mv *move, v moveView) {
 	if mv.to == "" {
 		verb = "loses"
 	}
+	for _, words := range mv.over {
+		p.say("goes over: %s", words)
+	}
 	p.say("cluster %q %s the labels %s%s; Fleet will deploy:", mv.cluster, verb, labelChanges(mv.before.Labels, mv.labels), where)
 	for _, l := range moveLines(v.Services) {
 		p.say("  %s", l)
@@ -357,7 +405,8 @@ func moveLines(services []moveServiceView) []string {
 
 // moved records that the cluster carries the labels, and prints it.
 func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView) error {
-	c, err := p.recordCluster(ctx, db, mv.app.Name, mv.cluster, mv.to)
+	c := rings.Cluster{Name: mv.cluster, App: mv.app.Name, Ring: mv.to, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
+	err := db.MoveCluster(ctx, c, mv.note(p.note(ctx, mv.reason)))
 	if err != nil {
 		return err
 	}

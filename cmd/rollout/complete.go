@@ -16,7 +16,8 @@ import (
 // candidate is something that may be typed, with a word about it.
 type candidate struct{ value, about string }
 
-// namer answers what there is of a kind: APP, RING, SERVICE, SETTING, CLUSTER or ID; of
+// namer answers what there is of a kind: APP, RING, GROUP, SERVICE, SETTING, CLUSTER,
+// HOLDER, WINDOW, NUMBER (of a release) or ID; of
 // the application, where that is known.
 type namer func(kind, app string) []candidate
 
@@ -157,7 +158,7 @@ func (c *completion) values(f cli.Flag, prefix, typed string) []candidate {
 	} else {
 		out = c.named(kind)
 	}
-	if kind == "SERVICES" { // with commas
+	if slices.Contains([]string{"SERVICES", "RINGS", "CLUSTERS"}, kind) { // with commas
 		prefix += typed[:strings.LastIndex(typed, ",")+1]
 	}
 	for i := range out {
@@ -192,7 +193,11 @@ func (c *completion) named(kind string) []candidate {
 	switch kind {
 	case "APP":
 		return c.names("APP", "")
-	case "RING", "CLUSTER":
+	case "RING", "RINGS":
+		return append(c.names("RING", c.application()), c.names("GROUP", c.application())...)
+	case "CLUSTERS":
+		return c.names("CLUSTER", c.application())
+	case "CLUSTER", "GROUP", "HOLDER", "WINDOW", "NUMBER":
 		return c.names(kind, c.application())
 	case "HOW":
 		return []candidate{{wordPush, "to the branch itself"}, {string(rings.PublishBranch), "to one of its own, which a person merges"}}
@@ -204,7 +209,9 @@ func (c *completion) named(kind string) []candidate {
 			out[i].value += "="
 		}
 		return out
-	case "ID":
+	case "TIME|ROLLOUT":
+		return c.names("ID", "")
+	case "ID", "APP|ID":
 		return append(c.names("ID", ""), c.names("APP", "")...)
 	case "SHELL":
 		return shellNames()

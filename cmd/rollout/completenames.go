@@ -59,15 +59,42 @@ func stored(ctx context.Context, db *store.DB, kind string, app rings.AppName) (
 			out = append(out, candidate{string(c.Name), fmt.Sprintf("on %s of %s", c.Ring, c.App)})
 		}
 		return out, err
+	case "HOLDER":
+		all, err := db.Locks(ctx, app, time.Now())
+		var out []candidate
+		for _, l := range all {
+			out = append(out, candidate{l.Holder, l.Part() + " of " + string(l.App)})
+		}
+		return out, err
 	}
 	apps, err := db.Apps(ctx)
 	var out []candidate
 	for _, a := range apps {
+		if app != "" && a.Name == app && (kind == "WINDOW" || kind == "NUMBER") {
+			return heldOf(ctx, db, kind, app)
+		}
 		if kind == "APP" {
 			out = append(out, candidate{string(a.Name), counted(len(a.Services), "service") + " on " + counted(len(a.Rings), "ring")})
 		} else if app == "" || a.Name == app {
 			out = append(out, partsOf(a, kind)...)
 		}
+	}
+	return out, err
+}
+
+// heldOf are the windows or the releases of the application.
+func heldOf(ctx context.Context, db *store.DB, kind string, app rings.AppName) ([]candidate, error) {
+	var out []candidate
+	if kind == "WINDOW" {
+		all, err := db.Windows(ctx, app)
+		for _, w := range all {
+			out = append(out, candidate{string(w.Name), string(w.Kind) + " " + w.When()})
+		}
+		return out, err
+	}
+	page, err := db.Releases(ctx, app, 0, completeRollouts)
+	for _, r := range page.Releases {
+		out = append(out, candidate{fmt.Sprint(r.Number), versionWords(r.Versions)})
 	}
 	return out, err
 }
@@ -78,6 +105,10 @@ func partsOf(a *rings.Application, kind string) []candidate {
 	case "RING":
 		for _, r := range a.RingNames() {
 			out = append(out, candidate{string(r), "ring of " + string(a.Name)})
+		}
+	case "GROUP":
+		for _, g := range a.Groups {
+			out = append(out, candidate{string(g.Name), "group of rings " + join(g.Rings)})
 		}
 	case "SERVICE":
 		for _, s := range a.ServiceNames() {

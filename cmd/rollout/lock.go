@@ -27,11 +27,11 @@ type lockOptions struct {
 
 func partFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "ring", Usage: "Only on `RINGS`, with commas", DefaultText: "the whole application"},
+		&cli.StringSliceFlag{Name: "ring", Usage: "Only on `RINGS`, or those of groups, with commas", DefaultText: "the whole application"},
 		&cli.StringSliceFlag{Name: "service", Usage: "Only `SERVICES`, with commas", DefaultText: "all"},
 		&cli.StringSliceFlag{Name: "cluster", Usage: "Every ring that one of the `CLUSTERS` is on, with commas"},
 		&cli.StringSliceFlag{Name: "cluster-group", Usage: "Every ring that a cluster of one of Fleet's ClusterGroups `GROUPS` is on, with commas, as they are at any time"},
-		&cli.StringFlag{Name: "holder", Usage: "`NAME` of whose lock it is; each holder has their own", DefaultText: "who you are"},
+		&cli.StringFlag{Name: "holder", Usage: "`HOLDER` whose lock it is; each has their own", DefaultText: "who you are"},
 	}
 }
 
@@ -73,8 +73,27 @@ func (p *program) lockOptionsOf(c *cli.Context) (lockOptions, error) {
 		}
 	}
 	o := lockOptions{app: rings.AppName(c.Args().First()), holder: cmp.Or(c.String("holder"), p.actor(c.Context))}
-	o.parts = lockParts(o.app, c.StringSlice("ring"), c.StringSlice("service"), c.StringSlice("cluster"), c.StringSlice("cluster-group"))
+	named, err := p.ringsNamed(c.Context, o.app, c.StringSlice("ring"))
+	if err != nil {
+		return o, err
+	}
+	o.parts = lockParts(o.app, named, c.StringSlice("service"), c.StringSlice("cluster"), c.StringSlice("cluster-group"))
 	return o, nil
+}
+
+// ringsNamed are the rings that are named, by themselves or by a group.
+func (p *program) ringsNamed(ctx context.Context, app rings.AppName, words []string) (out []rings.RingName, err error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	for _, w := range words {
+		out = append(out, rings.RingName(w))
+	}
+	err = p.withApp(ctx, app, func(_ context.Context, _ *store.DB, a *rings.Application) error {
+		out, err = a.Expand(out)
+		return err
+	})
+	return out, err
 }
 
 // times reads until when the locks are to stand.
@@ -94,10 +113,10 @@ func (o *lockOptions) times(until string) error {
 
 // lockParts are the parts that the flags name: each service on each ring, each
 // cluster and each group; the whole application when nothing is named.
-func lockParts(app rings.AppName, ringNames, services, clusters, groups []string) []rings.Lock {
+func lockParts(app rings.AppName, named []rings.RingName, services, clusters, groups []string) []rings.Lock {
 	places := []rings.Lock{}
-	for _, r := range ringNames {
-		places = append(places, rings.Lock{App: app, Ring: rings.RingName(r)})
+	for _, r := range named {
+		places = append(places, rings.Lock{App: app, Ring: r})
 	}
 	for _, c := range clusters {
 		places = append(places, rings.Lock{App: app, Cluster: rings.ClusterName(c)})
@@ -134,8 +153,17 @@ func (p *program) runLock(ctx context.Context, o lockOptions) error {
 		}
 	}
 	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
+		were, err := db.Locks(ctx, o.app, p.now())
+		if err != nil {
+			return err
+		}
 		if err := db.Lock(ctx, locks...); err != nil {
 			return err
+		}
+		for _, was := range were {
+			if slices.ContainsFunc(locks, was.Same) {
+				p.say("replaced: %s", was.Words())
+			}
 		}
 		if err := p.warnOfStrangers(ctx, db, locks); err != nil {
 			return err

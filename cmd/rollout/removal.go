@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -116,8 +117,9 @@ func byRing(a *rings.Application, service rings.ServiceName, deployed []rings.Cl
 	return out
 }
 
-// showStays says what forgetting leaves as it is.
-func (p *program) showStays(a *rings.Application, s remains) {
+// showStays says what forgetting leaves as it is. uninstall is the command that
+// would not, "" for that of each service and ring.
+func (p *program) showStays(a *rings.Application, s remains, uninstall string) {
 	if p.flags.output != "text" {
 		return
 	}
@@ -126,7 +128,7 @@ func (p *program) showStays(a *rings.Application, s remains) {
 		where, hint := "clusters on no ring of it", ""
 		if v.Ring != "" {
 			where = fmt.Sprintf("ring %q", v.Ring)
-			hint = fmt.Sprintf("; \"rollout service undeploy %s %s %s\" uninstalls it, as long as it is not forgotten", a.Name, v.Service, v.Ring)
+			hint = fmt.Sprintf("; \"%s\" uninstalls it, as long as it is not forgotten", cmp.Or(uninstall, fmt.Sprintf("rollout service undeploy %s %s %s", a.Name, v.Service, v.Ring)))
 		}
 		p.say("  service %q is deployed on %s: %s%s", v.Service, where, shortNames(v.Clusters), hint)
 	}
@@ -154,6 +156,8 @@ func inUseHint(e *rings.InUseError) string {
 		return fmt.Sprintf("\"rollout service set-deps %s %s ...\" says what it depends on", e.App, e.By[0])
 	case "cluster":
 		return fmt.Sprintf("move them with \"rollout cluster set-ring CLUSTER RING --app %s\", or forget them with \"rollout cluster remove CLUSTER --app %s\"", e.App, e.App)
+	case kindLabel:
+		return fmt.Sprintf("\"rollout cluster add CLUSTER --app %s --ring RING\" puts it on another ring; after that \"rollout cluster remove CLUSTER --app %s --uninstall\" takes it off", e.App, e.App)
 	case "ring group":
 		return fmt.Sprintf("rollout ring group delete %s %s", e.App, e.By[0])
 	}

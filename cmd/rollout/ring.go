@@ -296,7 +296,7 @@ func (p *program) runRingDelete(ctx context.Context, o ringOptions, reason strin
 		return err
 	}
 	left, seen := p.staying(ctx, a, nil)
-	if err := ringInUse(o, "cluster", left.labelled(o.ring)); err != nil {
+	if err := ringInUse(o, kindLabel, left.labelled(o.ring)); err != nil {
 		return err
 	}
 	if seen && p.flags.output == "text" {
@@ -310,6 +310,10 @@ func (p *program) runRingDelete(ctx context.Context, o ringOptions, reason strin
 	}
 	return p.done(v, "ring %q of application %q is forgotten; labels, files and what runs stay as they are", o.ring, o.app)
 }
+
+// kindLabel is of clusters that were not added here, and whose labels put them on
+// a ring all the same.
+const kindLabel = "label of cluster"
 
 // ringInUse refuses while anything of the kind needs the ring.
 func ringInUse[N ~string](o ringOptions, kind string, by []N) error {

@@ -157,7 +157,7 @@ func (p *program) runServiceRemove(ctx context.Context, app rings.AppName, name 
 	}
 	left, seen := p.staying(ctx, &before, []rings.Service{s})
 	if seen {
-		p.showStays(a, left)
+		p.showStays(a, left, "")
 	}
 	if err := p.confirm(ctx, fmt.Sprintf("forget service %q of application %q?", name, app)); err != nil {
 		return err

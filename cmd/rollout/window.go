@@ -30,7 +30,7 @@ type windowOptions struct {
 
 func (p *program) windowAddCommand() *cli.Command {
 	return &cli.Command{
-		Name: "add", Usage: "Add a window, or replace the one of that name", ArgsUsage: "APP NAME",
+		Name: "add", Usage: "Add a window, or replace the one of that name", ArgsUsage: "APP WINDOW",
 		Description: "While a denying window is on, nothing starts on its rings; where there are allowing ones, nothing starts while\n" +
 			"none of them is on, and those of the application and of the ring must both allow. What runs may finish.\n" +
 			"Cron and duration are read on the clock on the wall of the zone: 22:00 for 8h ends at 06:00 in every night, also\n" +
@@ -156,7 +156,7 @@ func (p *program) printWindows(w io.Writer, windows []rings.Window, l windowList
 
 func (p *program) windowRemoveCommand() *cli.Command {
 	return &cli.Command{
-		Name: "remove", Usage: "Remove a window", ArgsUsage: "APP NAME", Description: examples("rollout window remove shop weekend"),
+		Name: "remove", Usage: "Remove a window", ArgsUsage: "APP WINDOW", Description: examples("rollout window remove shop weekend"),
 		Action: func(c *cli.Context) error {
 			return p.runWindowRemove(c.Context, rings.AppName(c.Args().Get(0)), rings.WindowName(c.Args().Get(1)))
 		},

@@ -64,6 +64,7 @@ func TestUndeploy(t *testing.T) {
 	if s.head("docs") != done.Commit {
 		t.Error("once more made another commit")
 	}
+	s.ok("doctor", s.app) // a ring may go without a service
 	s.ok("plan", "set", s.app, "docs=v2")
 	s.ok("create", s.app, "ring-1", "ring-2")
 	s.images("docs", map[string]string{"c1": "", "c2": "", "c3": "v2", "c4": "v2"})
@@ -84,6 +85,11 @@ func TestTakeOff(t *testing.T) {
 	s := play(t, "takeoff", 0)
 	services := []service{{name: "db"}}
 	s.setUp(services...)
+	s.ok("lock", s.app, "--cluster", "c2", "--reason", "in repair")
+	s.says(s.ends(4, "cluster", "remove", "c2", "--app", s.app, "--uninstall", "--yes"), "cluster c2 is locked", "in repair", "--override --reason WORDS")
+	s.says(s.ends(4, "cluster", "set-ring", "c2", "ring-2", "--app", s.app, "--yes"), "cluster c2 is locked")
+	s.says(s.ends(2, "cluster", "remove", "c2", "--app", s.app, "--uninstall", "--override", "--reason", "it burns"), "goes over: cluster c2 is locked", "--override --reason WORDS --confirm")
+	s.ok("unlock", s.app, "--cluster", "c2")
 	shown := s.ends(2, "cluster", "remove", "c2", "--app", s.app, "--uninstall", "--yes")
 	s.says(shown, "nothing, v1 goes away", s.ringLabel()+"-", "rollout cluster remove c2 --app "+s.app+" --uninstall --confirm ")
 	s.runs("v1", services, "c1", "c2")
