@@ -20,7 +20,10 @@ type Train struct {
 	Empty []rings.RingName // that no cluster carries the label of
 	// Locked are the services that are kept as they are, each with who keeps it
 	// and why.
-	Locked  map[rings.ServiceName]string
+	Locked map[rings.ServiceName]string
+	// Changed are the services whose files say something else now than what is
+	// recorded, on Ring or on the ring before it, each with who changed it to what.
+	Changed map[rings.ServiceName]string
 	Options Options
 	Link    string
 }
@@ -54,6 +57,7 @@ const (
 	LeftNewer      LeftCause = "newer"      // what the ring runs was decided on after it had been verified
 	LeftHeld       LeftCause = "held"       // a rollback withdrew it from the ring
 	LeftLocked     LeftCause = "locked"     // somebody keeps the service as it is
+	LeftChanged    LeftCause = "changed"    // somebody changed its file by hand
 	LeftDependency LeftCause = "dependency" // what it depends on would be another version than the one it was verified with
 )
 
@@ -202,6 +206,9 @@ func (t Train) verdict(a *rings.Application, s *rings.Service, differs map[rings
 	}
 	if words, locked := t.Locked[s.Name]; locked {
 		return LeftLocked, words
+	}
+	if words, changed := t.Changed[s.Name]; changed {
+		return LeftChanged, words
 	}
 	if below := t.below(s, differs); below != "" {
 		return LeftDependency, below

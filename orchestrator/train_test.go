@@ -205,6 +205,8 @@ func TestNewTrain(t *testing.T) {
 		{"not verified below", func(a *rings.Application) { set(a, "db", "ring-1", unverified) }, orchestrator.Train{Ring: "ring-2"}, "docs=v2",
 			"db unverified: v2 is not verified on ring-1; api dependency: db stays at v1: v2 is not verified on ring-1; web dependency: db stays at v1: v2 is not verified on ring-1"},
 		{"locked", nil, orchestrator.Train{Ring: "ring-2", Locked: map[rings.ServiceName]string{"web": "web is locked by eve"}}, "api=v2 db=v2 docs=v2", "web locked: web is locked by eve"},
+		{"changed by hand", nil, orchestrator.Train{Ring: "ring-2", Changed: map[rings.ServiceName]string{"api": "its file says v9"}}, "db=v2 docs=v2",
+			"api changed: its file says v9; web dependency: api stays at v1: its file says v9"},
 		{"locked, and the same", func(a *rings.Application) { set(a, "db", "ring-1", func(k *rings.Known) { k.Version = "v1" }) },
 			orchestrator.Train{Ring: "ring-2", Locked: map[rings.ServiceName]string{"db": "db is locked by eve"}}, "api=v2 docs=v2 web=v2", ""},
 		{"held", func(a *rings.Application) {

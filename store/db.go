@@ -230,6 +230,9 @@ func kindOf(err error) error {
 	if err == nil {
 		return nil
 	}
+	if strings.HasPrefix(err.Error(), "file size too small") { // bbolt has no name for it
+		return ErrCorrupt
+	}
 	for _, k := range kinds {
 		if errors.Is(err, k.cause) || isGrowth(err, k.cause) {
 			return k.kind

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -59,6 +60,9 @@ func parseLine(app *cli.App, args []string) (line, error) {
 	if err != nil {
 		return l, err
 	}
+	if err := plainText(words, flags); err != nil {
+		return l, err
+	}
 	if words, flags = rewriteHelp(words, flags); len(words) == 0 {
 		return l, l.take(app, nil, flags)
 	}
@@ -73,6 +77,37 @@ func parseLine(app *cli.App, args []string) (line, error) {
 	}
 	return l, checkArgs(cmd, l)
 }
+
+// prose are the flags whose words people write, over several lines too; what is
+// written down is one.
+var prose = []string{"reason", "message", "holder", "link", "as"}
+
+// maxProse is how long it may be, in bytes.
+const maxProse = 4096
+
+// plainText makes one line of prose, and refuses control characters: what is
+// written down once is shown to many.
+func plainText(words []string, flags []given) error {
+	for _, w := range words {
+		if hasControl(w) {
+			return &usageError{what: fmt.Sprintf("argument %q has a control character", w)}
+		}
+	}
+	for i, g := range flags {
+		if slices.Contains(prose, g.name) && hasControl(g.value) {
+			flags[i].value = strings.Join(strings.Fields(g.value), " ")
+		}
+		switch {
+		case hasControl(flags[i].value):
+			return &usageError{what: fmt.Sprintf("flag %s: %q has a control character", dashed(g.name), g.value)}
+		case slices.Contains(prose, g.name) && len(g.value) > maxProse:
+			return &usageError{what: fmt.Sprintf("flag %s: %d bytes are too many", dashed(g.name), len(g.value)), hint: fmt.Sprintf("say it in %d, and give --link for the rest", maxProse)}
+		}
+	}
+	return nil
+}
+
+func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
 func (l line) wantsHelp() bool { return slices.Contains(l.flags, "--help=true") }
 

@@ -31,6 +31,8 @@ type shipment struct {
 type ground struct {
 	empty  []rings.RingName                // that no cluster carries the label of
 	locked map[rings.RingName][]rings.Lock // that reach it
+	// changed are the services that a train leaves, each with who changed its file.
+	changed map[rings.ServiceName]string
 }
 
 // shipmentFlags are those of every command that creates a rollout.
@@ -208,7 +210,15 @@ func (p *program) prepare(ctx context.Context, db *store.DB, m *fleet.Manager, a
 	if err := p.unclaimed(ctx, db, m, created); err != nil {
 		return v, on, err
 	}
-	if v, err = p.preview(ctx, m, a, created); err != nil || sh.dryRun {
+	v, err = p.preview(ctx, m, a, created)
+	if without, ok := errors.AsType[*changedError](err); ok {
+		on.changed = without.services
+		if created, err = sh.first(a, on); err != nil {
+			return v, on, err
+		}
+		v, err = p.preview(ctx, m, a, created)
+	}
+	if err != nil || sh.dryRun {
 		return v, on, err
 	}
 	// The store asks again when the rollout begins; on which ring a locked

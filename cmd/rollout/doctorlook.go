@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,9 @@ func (d *doctor) fault(v ailmentView, err error) {
 // examine looks at everything, or at all that has to do with one application.
 // What cannot be looked at is a finding; the error is about the command only.
 func (d *doctor) examine(ctx context.Context, name rings.AppName) error {
+	if _, err := os.Stat(d.storePath()); errors.Is(err, fs.ErrNotExist) {
+		return d.unmade(ctx)
+	}
 	db, err := d.open(ctx)
 	if err != nil {
 		return err
@@ -71,6 +75,22 @@ func (d *doctor) examine(ctx context.Context, name rings.AppName) error {
 			return err
 		}
 	}
+	return ctx.Err()
+}
+
+// unmade is for a store that is not there, and makes none: it may be misspelt.
+func (d *doctor) unmade(ctx context.Context) error {
+	v := ailmentView{Area: areaStore, Message: fmt.Sprintf("store %s: there is no such file", d.storePath())}
+	if v.Severity = fleetyaml.Info; d.flags.store != "" || d.getenv("ROLLOUT_STORE") != "" {
+		v.Severity, v.Repair = fleetyaml.Blocker, "name the right one with --store or ROLLOUT_STORE; \"rollout app create APP\" makes a new one"
+	}
+	d.say(v)
+	m, err := d.connect(ctx, d.flags.namespace)
+	if err != nil {
+		d.fault(ailmentView{Area: areaConnection}, err)
+		return ctx.Err()
+	}
+	d.manager(ctx, m)
 	return ctx.Err()
 }
 

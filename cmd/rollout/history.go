@@ -83,13 +83,44 @@ func (p *program) runHistory(ctx context.Context, f store.Filter) error {
 		if err != nil {
 			return err
 		}
-		if f.App != "" && len(page.Rollouts) == 0 {
-			if _, err := db.App(ctx, f.App); err != nil {
+		if len(page.Rollouts) == 0 {
+			if err := knownNames(ctx, db, f); err != nil {
 				return err
 			}
 		}
 		return p.printHistory(page, f)
 	})
+}
+
+// knownNames is a [rings.UnknownError] for an application, a ring or a service that
+// is not there. What was removed is asked for only when it was rolled out once.
+func knownNames(ctx context.Context, db *store.DB, f store.Filter) error {
+	apps, err := appsOr(ctx, db, f.App)
+	if err != nil {
+		return err
+	}
+	var ringNames, services []string
+	for _, a := range apps {
+		for _, r := range a.RingNames() {
+			ringNames = append(ringNames, string(r))
+		}
+		for _, s := range a.ServiceNames() {
+			services = append(services, string(s))
+		}
+	}
+	where := "any application"
+	if f.App != "" {
+		where = fmt.Sprintf("application %q", f.App)
+	}
+	for _, x := range []struct {
+		kind, name string
+		known      []string
+	}{{"ring", string(f.Ring), ringNames}, {"service", string(f.Service), services}} {
+		if x.name != "" && !slices.Contains(x.known, x.name) {
+			return &rings.UnknownError{Kind: x.kind, Name: x.name, Where: where, Nearest: rings.Nearest(x.name, x.known)}
+		}
+	}
+	return nil
 }
 
 func (p *program) printHistory(page store.Page, f store.Filter) error {

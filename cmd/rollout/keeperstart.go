@@ -58,7 +58,7 @@ func (p *program) firstOf(ctx context.Context, db *store.DB, app rings.AppName, 
 	if d.Release == 0 {
 		locked, err := p.lockedOn(ctx, app, d.Ring)
 		return func(a *rings.Application, on ground) (orchestrator.Created, error) {
-			return orchestrator.NewTrain(a, orchestrator.Train{Ring: d.Ring, Empty: on.empty, Locked: locked})
+			return orchestrator.NewTrain(a, orchestrator.Train{Ring: d.Ring, Empty: on.empty, Locked: locked, Changed: on.changed})
 		}, err
 	}
 	r, err := db.ReleaseNumber(ctx, app, d.Release)

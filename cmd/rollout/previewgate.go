@@ -124,7 +124,11 @@ func (l *prospect) upstreamGate(ring orchestrator.NewRing) gateView {
 		return g
 	}
 	by, missing := l.verifiedBy(ring)
-	switch changed := l.changedSince(ring); {
+	var changed []string
+	for _, c := range l.changedSince(ring) {
+		changed = append(changed, fmt.Sprintf("%s for %s", c.words, c.service))
+	}
+	switch {
 	case l.created.Options.Override && len(missing) > 0:
 		g.Words, g.Over = fmt.Sprintf("%s was not verified at this version of %s: overridden: %s", ring.Upstream, join(missing), l.created.Options.Reason), true
 	case len(missing) > 0:
@@ -178,8 +182,8 @@ func (l *prospect) verifiedBy(ring orchestrator.NewRing) (by []string, missing [
 
 // changedSince says for which services the branch gives the ring's upstream
 // another version now than the one to be rolled out.
-func (l *prospect) changedSince(ring orchestrator.NewRing) []string {
-	var out []string
+func (l *prospect) changedSince(ring orchestrator.NewRing) []changedService {
+	var out []changedService
 	for _, n := range l.planned(ring.Name) {
 		look := l.services[n.Target.Service]
 		if look == nil || look.err != nil {
@@ -187,11 +191,11 @@ func (l *prospect) changedSince(ring orchestrator.NewRing) []string {
 		}
 		gets, err := look.gets(l.app, ring.Upstream)
 		if err == nil && !n.Keep && slices.ContainsFunc(gets, func(v rings.Version) bool { return v != n.To }) {
-			out = append(out, fmt.Sprintf("%s for %s", join(gets), n.Target.Service))
+			out = append(out, changedService{n.Target.Service, join(gets)})
 		}
 		values, err := settingsOn(look.file, l.app, look.service, ring.Upstream, look.reach)
 		if err == nil && len(gets) > 0 && !n.Settings.In(values) {
-			out = append(out, fmt.Sprintf("%s for %s", values, n.Target.Service))
+			out = append(out, changedService{n.Target.Service, fmt.Sprint(values)})
 		}
 	}
 	return out

@@ -88,6 +88,9 @@ func (l *prospect) view() (previewView, error) {
 		r, wrong := l.ring(ring, edits)
 		v.Rings, faults = append(v.Rings, r), append(faults, wrong...)
 	}
+	if changed := l.changed(faults); len(changed) > 0 {
+		return v, &changedError{changed}
+	}
 	v.Untouched, v.Others = l.untouched(v.Rings), l.others()
 	return v, joinFaults(faults)
 }

@@ -174,7 +174,7 @@ func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring ri
 	}
 	sh.first = func(a *rings.Application, g ground) (orchestrator.Created, error) {
 		t := w.train
-		t.Ring, t.Empty, t.Locked = ring, g.empty, locked
+		t.Ring, t.Empty, t.Locked, t.Changed = ring, g.empty, locked, g.changed
 		if err := w.passes(a, t); err != nil {
 			return orchestrator.Created{}, err
 		}

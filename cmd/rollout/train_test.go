@@ -17,28 +17,42 @@ func TestTrain_locked(t *testing.T) {
 	w.verified(t, "ring-1", "db", "web")
 	w.lock(t, "--ring", "ring-2", "--service", "web")
 	w.lock(t, "--ring", "ring-3")
-	w.trains(t, map[rings.ServiceName]rings.Version{"db": "v2"}, map[rings.ServiceName]orchestrator.LeftCause{"web": orchestrator.LeftLocked, "docs": orchestrator.LeftUnrecorded})
+	w.trains(t, map[rings.ServiceName]rings.Version{"db": "v1"}, map[rings.ServiceName]orchestrator.LeftCause{"web": orchestrator.LeftLocked, "docs": orchestrator.LeftUnrecorded})
 	w.lock(t, "--ring", "ring-2")
 	w.trains(t, nil, map[rings.ServiceName]orchestrator.LeftCause{"db": orchestrator.LeftLocked, "web": orchestrator.LeftLocked, "docs": orchestrator.LeftUnrecorded})
 	w.unchanged(t)
 }
 
-// verified lets the ring have been verified with v2 of the services.
+// A train leaves what somebody changed on the ring before, and takes the rest.
+func TestTrain_changed(t *testing.T) {
+	w := newShopWorld(t)
+	w.verified(t, "ring-1", "db", "web")
+	w.record(t, "ring-1", "web", "v0")
+	w.trains(t, map[rings.ServiceName]rings.Version{"db": "v1"}, map[rings.ServiceName]orchestrator.LeftCause{"web": orchestrator.LeftChanged, "docs": orchestrator.LeftUnrecorded})
+	w.unchanged(t)
+}
+
+// verified lets the ring have been verified with v1 of the services.
 func (w *shopWorld) verified(t *testing.T, ring rings.RingName, services ...rings.ServiceName) {
+	t.Helper()
+	for _, name := range services {
+		w.record(t, ring, name, "v1")
+	}
+}
+
+// record lets the ring have been verified with the version of the service.
+func (w *shopWorld) record(t *testing.T, ring rings.RingName, name rings.ServiceName, v rings.Version) {
 	t.Helper()
 	kept, err := store.Open(t.Context(), w.store, store.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = kept.UpdateApp(t.Context(), "shop", func(a *rings.Application) error {
-		for _, name := range services {
-			s, err := a.Service(name)
-			if err != nil {
-				return err
-			}
-			s.Known = map[rings.RingName]rings.Known{ring: {Version: "v2", Commit: w.now, At: started, Verified: "shop-1", VerifiedAt: started}}
+		s, err := a.Service(name)
+		if err == nil {
+			s.Known = map[rings.RingName]rings.Known{ring: {Version: v, Commit: w.now, At: started, Verified: "shop-1", VerifiedAt: started}}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ type takenView struct {
 type leftView struct {
 	Service rings.ServiceName      `json:"service"`
 	Version rings.Version          `json:"version"` // that could have been taken; "" when none is recorded
-	Cause   orchestrator.LeftCause `json:"cause"`   // unrecorded, unverified, current, unfinished, newer, held, locked, dependency
+	Cause   orchestrator.LeftCause `json:"cause"`   // unrecorded, unverified, current, unfinished, newer, held, locked, changed, dependency
 	Reason  string                 `json:"reason"`
 }
 

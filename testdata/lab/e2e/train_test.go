@@ -56,3 +56,28 @@ func TestTrainHeld(t *testing.T) {
 	}
 	s.ok("store", "check")
 }
+
+// What somebody changed by hand, on the ring or on the one before, is left with
+// its words, and the rest goes.
+func TestTrainChanged(t *testing.T) {
+	s := play(t, "trainchanged", 1)
+	s.setUp(pair...)
+	s.ok("plan", "set", s.app, "db=v2", "api=v2")
+	s.ok("create", s.app, "ring-1")
+	hash := s.byHand("api", "v1", "v9")
+	s.says(s.ok("train", s.app, "ring-2", "--dry-run"), "left: api: its fleet.yaml says v9 for ring-2", hash[:7], "rollout service adopt "+s.app+" api")
+	if v := s.train(s.ok("train", s.app, "ring-2", "-o", "json")); v.Takes["db"] != "v2" || v.Takes["api"] != "" || v.causes()["api"] != "changed" || v.Rollout == nil || v.Rollout.Phase != "Succeeded" {
+		t.Fatalf("api changed on ring-2: %+v", v)
+	}
+	s.images("db", map[string]string{"c1": "v2", "c3": "v2"})
+	if n := s.commitsFor("api", "ring-2"); n != 0 {
+		t.Errorf("%d commits over the one by hand", n)
+	}
+
+	s.ok("plan", "set", s.app, "db=v3")
+	s.ok("create", s.app, "ring-1", "--only", "db")
+	s.byHand("db", "v3", "v7")
+	if v := s.train(s.ok("train", s.app, "ring-2", "-o", "json")); v.Rollout != nil || v.causes()["db"] != "changed" {
+		t.Errorf("db changed on ring-1: %+v", v)
+	}
+}
