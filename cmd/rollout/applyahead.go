@@ -108,14 +108,17 @@ func (ap *applier) additions(ctx context.Context, moves map[int]*move) ([]*addit
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return out, ap.blocked(out)
+	return out, ap.blocked(ctx, out)
 }
 
 // blocked is about everything that stands in the way of any of the services.
-func (ap *applier) blocked(all []*addition) error {
+func (ap *applier) blocked(ctx context.Context, all []*addition) error {
 	var errs []error
 	for _, d := range all {
 		ap.printFindings(d)
+		if err := ap.warnShared(ctx, ap.db, d); err != nil {
+			return err
+		}
 		if err := blockers(d.service, d.file.source.Name, d.findings); err != nil {
 			ap.suggest(d)
 			errs = append(errs, err)

@@ -189,6 +189,9 @@ func (d *doctor) app(ctx context.Context, db *store.DB, a *rings.Application, se
 	}
 	d.found = append(d.found, ringAilments(a, clusters, records)...)
 	d.found = append(d.found, silentAilments(a, clusters, d.now())...)
+	if err := d.shared(waiting, db, a, clusters); err != nil {
+		return err
+	}
 	l := d.services(ctx, m, a, clusters)
 	all, err := absences(waiting, db, a)
 	if err != nil {

@@ -122,6 +122,9 @@ func (p *program) runServiceAdd(ctx context.Context, o serviceAddOptions) error 
 		return err
 	}
 	p.printFindings(add)
+	if err := p.warnShared(ctx, db, add); err != nil {
+		return err
+	}
 	if err := blockers(add.service, add.file.source.Name, add.findings); err != nil {
 		p.suggest(add)
 		return err
