@@ -39,7 +39,7 @@ func (p *program) lockCommand() *cli.Command {
 	return &cli.Command{
 		Name: "lock", Category: "Roll out", Usage: "Keep automation and new starts away from an application, or a part of it", ArgsUsage: "APP",
 		Description: "No rollout, ring or service starts there; what runs may finish. A person goes over the locks that stand with\n" +
-			"--override and --reason of create, retry and rollback. A rollout that is live waits, an automatic rollback too.\n" +
+			"--override and --reason: \"rollout help locks\" says more. A rollout that is live waits, an automatic rollback too.\n" +
 			"Several holders may lock the same: it is free when none does. A second lock of one holder replaces the first.\n\n" +
 			examples("rollout lock shop --ring ring-3 --reason \"stocktaking\" --for 48h", "rollout lock shop --service web --reason \"INC-17\" --holder incident-17",
 				"rollout lock shop --cluster-group stores-north --reason \"stocktaking\"", "rollout lock shop --cluster eu-7 --reason \"in repair\" --until 2026-12-24T18:00:00Z"),

@@ -36,6 +36,9 @@ func (p *program) preview(ctx context.Context, m *fleet.Manager, a *rings.Applic
 	look := previewer{manager: m, pub: p.publisher(m), prospect: l}
 	defer look.pub.Close()
 	look.all(ctx)
+	if c.Options.Tag != "" {
+		l.taken = look.takenTags(ctx)
+	}
 	return l.view()
 }
 

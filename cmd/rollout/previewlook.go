@@ -59,6 +59,25 @@ func (p previewer) all(ctx context.Context) {
 	_ = group.Wait() // every look keeps its own error
 }
 
+// takenTags are the repositories that have the rollout's tag already: it would not
+// be moved. One that cannot be asked now is not known to have it.
+func (p previewer) takenTags(ctx context.Context) map[string]error {
+	out := map[string]error{}
+	name, asked := p.created.Options.Tag, map[string]bool{}
+	for _, n := range p.created.Steps {
+		if n.Observed || asked[n.Target.Repo] {
+			continue
+		}
+		asked[n.Target.Repo] = true
+		ctx, cancel := context.WithTimeout(ctx, lookWait)
+		commit, err := p.pub.Tagged(ctx, n.Target.Repo, n.Target.Branch, name)
+		if cancel(); err == nil && commit != "" {
+			out[n.Target.Repo] = conflict("tags are not moved: take another name with --tag", "tag %q is on commit %s of %s already", name, short(commit), n.Target.Repo)
+		}
+	}
+	return out
+}
+
 // surveyGroup are steps whose surveys are answered by one look at a repository.
 type surveyGroup struct {
 	ring    rings.RingName

@@ -25,6 +25,7 @@ type prospect struct {
 	surveys  map[orchestrator.Ref]*surveyLook // of the steps on rings with clusters
 	live     []liveRollout                    // of other applications
 	barriers rings.Barriers                   // of the application
+	taken    map[string]error                 // by repository: the tag that is asked for is there already
 	now      time.Time
 }
 
@@ -88,11 +89,25 @@ func (l *prospect) view() (previewView, error) {
 		r, wrong := l.ring(ring, edits)
 		v.Rings, faults = append(v.Rings, r), append(faults, wrong...)
 	}
+	faults = append(faults, l.tagged(v.Rings)...)
 	if changed := l.changed(faults); len(changed) > 0 {
 		return v, &changedError{changed}
 	}
 	v.Untouched, v.Others = l.untouched(v.Rings), l.others()
 	return v, joinFaults(faults)
+}
+
+// tagged refuses a tag that a repository which is written to has already.
+func (l *prospect) tagged(all []previewRingView) []error {
+	var out []error
+	for _, r := range all {
+		for _, st := range r.Steps {
+			if err := l.taken[st.Repo]; err != nil && st.Nonce != 0 && !slices.Contains(out, err) {
+				out = append(out, err)
+			}
+		}
+	}
+	return out
 }
 
 // ring is what happens on a ring. Edits go on from those of the rings before.

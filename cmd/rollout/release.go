@@ -47,6 +47,9 @@ func (p *program) releaseCreateCommand() *cli.Command {
 			&cli.StringFlag{Name: "message", Usage: "`WORDS` on what is new in it"},
 		},
 		Action: func(c *cli.Context) error {
+			if c.IsSet("key") && c.String("key") == "" {
+				return &usageError{what: "flag --key is empty", hint: "name what is the same when CI runs twice, or leave the flag out"}
+			}
 			return p.runReleaseCreate(c.Context, releaseOptions{rings.AppName(c.Args().Get(0)), c.String("from"), rings.Release{
 				Key: c.String("key"), Commit: c.String("commit"), Author: c.String("author"), Message: c.String("message"), Link: p.link()}})
 		},
@@ -185,8 +188,8 @@ func (p *program) runReleaseList(ctx context.Context, o releaseListOptions) erro
 			l.Next = strconv.Itoa(page.Next)
 		}
 		return printList(p, l, fmt.Sprintf("application %q has no release; \"rollout release create %s\" makes one", o.app, o.app),
-			[]string{"RELEASE", "VERSIONS", "COMMIT", "BY", "MADE", "MESSAGE"}, func(v releaseView) []string {
-				return []string{strconv.Itoa(v.Number), contentWords(v.Versions, v.Settings), v.Commit, v.By, p.when(*v.At), firstLine(v.Message)}
+			[]string{"RELEASE", "VERSIONS", "KEY", "COMMIT", "BY", "MADE", "MESSAGE"}, func(v releaseView) []string {
+				return []string{strconv.Itoa(v.Number), contentWords(v.Versions, v.Settings), v.Key, v.Commit, v.By, p.when(*v.At), firstLine(v.Message)}
 			})
 	})
 }

@@ -11,6 +11,7 @@ var topics = map[string]string{
 	"environment": `   ROLLOUT_STORE                                the store, if not --store
    ROLLOUT_ACTOR                                who does this, if not --as
    ROLLOUT_GIT_USERNAME, ROLLOUT_GIT_PASSWORD   for git over HTTPS
+   ROLLOUT_GIT_TOKEN                            a token for it, or HOST=TOKEN pairs with commas between them
    KUBECONFIG                                   the Fleet manager, if not --kubeconfig
    NO_COLOR                                     no colours
    CI                                           "true": no background process takes a rollout over`,
@@ -52,6 +53,27 @@ proposed anew on another branch. No branch is ever pushed over or deleted: one t
 A branch that is deleted without a merge ends the step. So does a failure elsewhere, a cancel or a skip, once it was
 looked whether somebody merged it before; what is merged after that is a change by hand like any other. What takes back
 is proposed, too, and an automatic rollback waits for that merge.`,
+	"locks": `What keeps something from starting. What runs may always finish, and what waits goes on by itself.
+
+   lock     of a ring, a service, a cluster, a cluster group or all of an application, by a holder: until it is
+            released, or until its time. Several holders may lock the same; it is free when none does. To release one
+            starts nothing. "rollout lock", "unlock" and "locks"
+   window   a time in which nothing may start on a ring or an application, or the only time in which something may,
+            read on the clock on the wall of a time zone. "rollout window"
+   freeze   a ring with --freeze-upstream keeps the ring before it as it is while it is judged itself
+   hold     a version that a rollback withdrew from a ring: it is not begun there again without --reason
+   halt     nothing at all starts, of one application or of all: for an incident. "rollout halt" and "unhalt"
+
+A new rollout is refused while a lock stands on what it would change, or while its first ring is closed or frozen; later
+rings wait. Of a group of rings those that are locked are left out, and of a train the services that are. A person goes
+over locks and windows that stand with --override --reason of create, deploy, retry, rollback, "service undeploy",
+"cluster set-ring" and "cluster remove --uninstall": what was gone over is on the record. A halt is only lifted.
+
+A train also leaves what a rollback withdrew, what a person decided on for the ring since, and what somebody changed by
+hand. "rollout deploy --lock" keeps what it brings.
+
+   rollout explain ID            what holds it, until when, and the command that helps
+   rollout window list APP       which rings are open, and until when`,
 	"settings": `A service can have settings: values of its fleet.yaml beside the version, below helm.values, such as replica counts or
 switches. They are declared once, with a type and bounds, and then planned and rolled out like the version.
 

@@ -23,6 +23,16 @@ func (p *Publisher) Tag(ctx context.Context, j orchestrator.Job) orchestrator.Ou
 	return outcome(j, nil, err)
 }
 
+// Tagged returns the commit that the repository's tag of that name is on; "" when
+// there is none. It asks the server.
+func (p *Publisher) Tagged(ctx context.Context, repo, branch, name string) (commit string, err error) {
+	err = p.with(ctx, repo, branch, func(m *mirror) error {
+		commit, err = m.tagged(ctx, name)
+		return err
+	})
+	return commit, err
+}
+
 // tag looks, pushes, and looks again when somebody else was faster.
 func (p *Publisher) tag(ctx context.Context, m *mirror, j orchestrator.Job) error {
 	for try := range p.opts.Pushes {

@@ -22,6 +22,8 @@ func TestDirect(t *testing.T) {
 	if want := "hot-1 tag " + s.head("db"); strings.TrimSpace(tags) != want {
 		t.Errorf("tags %q, want %q", tags, want)
 	}
+	s.says(s.ends(4, "deploy", s.app, "ring-1", "db=v1", "--reason", "back", "--override", "--tag", "hot-1", "--dry-run"), "tag \"hot-1\" is on commit "+s.head("db")[:7], "take another name")
+	s.ok("deploy", s.app, "ring-1", "db=v2", "--reason", "hotfix, again", "--override", "--tag", "hot-1", "--dry-run")
 	s.says(s.ok("locks", s.app), "ring-1", "db", "hotfix")
 	s.ok("plan", "set", s.app, "db=v3")
 	s.says(s.ends(4, "create", s.app, "ring-1"), "is locked by e2e@direct", "hotfix")
