@@ -192,6 +192,9 @@ func (d *doctor) app(ctx context.Context, db *store.DB, a *rings.Application, se
 	if err := d.shared(waiting, db, a, clusters); err != nil {
 		return err
 	}
+	if err := d.locks(ctx, db, m, a); err != nil {
+		return err
+	}
 	l := d.services(ctx, m, a, clusters)
 	all, err := absences(waiting, db, a)
 	if err != nil {
@@ -381,6 +384,44 @@ func silentAilments(a *rings.Application, clusters []fleet.Cluster, now time.Tim
 			continue
 		}
 		out = append(out, v)
+	}
+	return out
+}
+
+// locks looks for those that hold nothing.
+func (d *doctor) locks(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application) error {
+	held, err := holdingOn(ctx, db, a.Name, d.now())
+	if err != nil || !held.onClusters() {
+		return err
+	}
+	clusters, err := m.Reachable(ctx)
+	if err != nil {
+		d.fault(ailmentView{Area: areaConnection, App: a.Name}, err)
+		return ctx.Err()
+	}
+	d.found = append(d.found, idleLocks(a, held.barriers.Locks, clusters)...)
+	return nil
+}
+
+// idleLocks are locks on clusters that are not of the application, or on cluster
+// groups without any that is: they hold nothing, and may be misspelt.
+func idleLocks(a *rings.Application, locks []rings.Lock, clusters []fleetyaml.Cluster) []ailmentView {
+	var out []ailmentView
+	members := membersOf(clusters)
+	for _, l := range locks {
+		on := []rings.ClusterName{l.Cluster}
+		if l.Group != "" {
+			on = members(l.Group)
+		} else if l.Cluster == "" {
+			continue
+		}
+		if !slices.ContainsFunc(clusters, func(c fleetyaml.Cluster) bool {
+			_, ours := a.Owns(c.Labels)
+			return ours && slices.Contains(on, rings.ClusterName(c.Name))
+		}) {
+			out = append(out, ailmentView{Area: areaClusters, Severity: fleetyaml.Warning, App: a.Name, Clusters: []rings.ClusterName{},
+				Message: "it holds nothing, for no cluster of the application is meant: " + l.Words(), Repair: l.Release()})
+		}
 	}
 	return out
 }

@@ -20,6 +20,7 @@ type forecastView struct {
 	Latest    *time.Time `json:"latest"`
 	Steps     int        `json:"steps"`     // of the past, that it is made from
 	Approvals bool       `json:"approvals"` // a person must approve before the end; that time is not in it
+	Signs     bool       `json:"signs"`     // a ring soaks before the end, and waits for a sign of every agent after that; that time is not in it
 	Reason    string     `json:"reason"`
 }
 
@@ -42,7 +43,7 @@ func viewForecast(s *orchestrator.State, past forecast.Past, now time.Time) *for
 		return nil
 	}
 	f, why := forecast.Of(s, past, now)
-	return &forecastView{Earliest: instant(f.Earliest), Likely: instant(f.Likely), Latest: instant(f.Latest), Steps: f.Steps, Approvals: f.Approvals, Reason: why}
+	return &forecastView{Earliest: instant(f.Earliest), Likely: instant(f.Likely), Latest: instant(f.Latest), Steps: f.Steps, Approvals: f.Approvals, Signs: f.Signs, Reason: why}
 }
 
 // forecastLine says when it will have ended, and how sure that is.
@@ -53,11 +54,20 @@ func (f frame) forecastLine(v *forecastView) string {
 	case v.Reason != "":
 		return f.style.dim("finish: no forecast: " + v.Reason)
 	}
-	words := fmt.Sprintf("finish: likely %s, between %s and %s in 80%% of cases", f.ahead(*v.Likely), f.ahead(*v.Earliest), f.ahead(*v.Latest))
+	words := "finish: likely " + f.ahead(*v.Likely)
+	if v.Steps > 0 {
+		words += fmt.Sprintf(", between %s and %s in 80%% of cases", f.ahead(*v.Earliest), f.ahead(*v.Latest))
+	}
 	if v.Approvals {
 		words += ", without the time that approvals take"
 	}
-	return f.style.dim(fmt.Sprintf("%s (from %d steps)", words, v.Steps))
+	if v.Signs {
+		words += ", and then as soon as every agent was heard from after the soak"
+	}
+	if v.Steps > 0 {
+		words += fmt.Sprintf(" (from %d steps)", v.Steps)
+	}
+	return f.style.dim(words)
 }
 
 // ahead is a time that is to come.

@@ -25,6 +25,10 @@ type Forecast struct {
 	// Approvals: a person has to approve before the end, and how long that takes
 	// is not in it.
 	Approvals bool
+	// Signs: a ring soaks before the end, and then waits for a sign of every agent;
+	// how long that takes is not in it: agents check in every 15 minutes, if Fleet is
+	// not told otherwise.
+	Signs bool
 }
 
 const (
@@ -59,7 +63,7 @@ func Of(s *orchestrator.State, past Past, now time.Time) (f Forecast, why string
 	at := func(share float64) time.Time {
 		return now.Add(time.Duration(ends[int(share*draws)] * float64(time.Second)))
 	}
-	return Forecast{Earliest: at(0.1), Likely: at(0.5), Latest: at(0.9), Steps: p.known, Approvals: willAwait(s)}, ""
+	return Forecast{Earliest: at(0.1), Likely: at(0.5), Latest: at(0.9), Steps: p.known, Approvals: willAwait(s), Signs: willSoak(s)}, ""
 }
 
 // unforeseeable says why there is nothing to forecast; "" when there is.
@@ -84,6 +88,11 @@ func willAwait(s *orchestrator.State) bool {
 	return slices.ContainsFunc(s.Rings, func(r *orchestrator.RingState) bool {
 		return !r.Phase.Ended() && (r.Policy.ApproveAfter && r.After == nil || r.Policy.ApproveBefore && r.Before == nil && r.StartedAt.IsZero())
 	})
+}
+
+// willSoak reports whether a soak is ahead.
+func willSoak(s *orchestrator.State) bool {
+	return slices.ContainsFunc(s.Rings, func(r *orchestrator.RingState) bool { return !r.Phase.Ended() && r.Policy.Soak > 0 })
 }
 
 // prophet plays what is left of a rollout.

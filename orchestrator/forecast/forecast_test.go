@@ -118,7 +118,7 @@ func TestForecast(t *testing.T) {
 			t.Errorf("got %s, want %s (%s)", got, want, why)
 		}
 	}
-	if f.Steps != 10 || f.Approvals {
+	if f.Steps != 10 || f.Approvals || !f.Signs {
 		t.Errorf("got %+v", f)
 	}
 	s.Rings[0].Policy.ApproveAfter = true
