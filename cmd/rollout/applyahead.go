@@ -115,6 +115,9 @@ func (ap *applier) additions(ctx context.Context, moves map[int]*move) ([]*addit
 func (ap *applier) blocked(ctx context.Context, all []*addition) error {
 	var errs []error
 	for _, d := range all {
+		if len(all) > 1 {
+			d.label = string(d.service.Name) + " "
+		}
 		ap.printFindings(d)
 		if err := ap.warnShared(ctx, ap.db, d); err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -182,7 +183,7 @@ func (ap *applier) stopped(i int, err error) error {
 		what += "; not made after this one: " + strings.Join(left, "; ")
 	}
 	hint := fmt.Sprintf("%q goes on from there", ap.options.command())
-	if v.hint != "" {
+	if v.hint != "" && !errors.Is(err, rings.ErrExists) { // somebody made it meanwhile
 		hint = v.hint + "; then " + hint
 	}
 	stopped := &commandError{exit: v.exit, code: v.code, what: what, hint: hint, err: err}

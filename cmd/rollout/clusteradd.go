@@ -66,7 +66,19 @@ func (p *program) runClusterAdd(ctx context.Context, o clusterAddOptions) error 
 	case o.register != "":
 		return p.runRegister(ctx, db, mv, o)
 	}
-	return p.relabel(ctx, db, mv)
+	return p.orRegister(mv, p.relabel(ctx, db, mv))
+}
+
+// orRegister adds to the error the flag that was probably meant, where
+// --kubeconfig names something that is not the application's manager: it may be
+// that of the new cluster.
+func (p *program) orRegister(mv *move, err error) error {
+	v := classify(err)
+	if err == nil || p.flags.kubeconfig == "" || v.code == "conflict" || v.exit != exitInvalid && v.exit != exitNotFound {
+		return err
+	}
+	return &commandError{exit: v.exit, code: v.code, what: err.Error(), err: err,
+		hint: fmt.Sprintf("%s; --kubeconfig is the manager's: a new cluster is registered with \"rollout cluster add %s --app %s --ring %s --register %s\"", v.hint, mv.cluster, mv.app.Name, mv.to, p.flags.kubeconfig)}
 }
 
 // check refuses flags that do not go together.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"sigs.k8s.io/yaml"
@@ -80,6 +81,11 @@ func (o *logOptions) narrow(ctx context.Context, db *store.DB) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
+	if strings.Contains(o.ref, "/") { // a rollout, by its ring
+		id, err := resolve(ctx, db, o.ref, true)
+		o.filter.Rollout = id
+		return err
+	}
 	if _, err := db.Summary(ctx, orchestrator.ID(o.ref)); err == nil {
 		o.filter.Rollout = orchestrator.ID(o.ref)
 		return nil

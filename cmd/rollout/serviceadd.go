@@ -149,6 +149,7 @@ type addition struct {
 	reach    fleet.Reach // the same, once the clusters carry the labels of relabel
 	relabel  map[string]map[string]string
 	findings []findingView
+	label    string // before what is said of it, where it is one of several
 }
 
 // prepare looks at everything and changes nothing.
@@ -389,9 +390,9 @@ func (p *program) printFindings(d *addition) {
 	for _, f := range d.findings {
 		switch {
 		case f.Code == fleetyaml.CodeEntry, f.Code == fleetyaml.CodeSetting:
-			p.say("%s: entry %q, %s:%d, %s = %q, clusters %s", f.Ring, f.Entry, d.file.source.Name, f.Line, f.Field, f.Version, shortList(f.Clusters, 5))
+			p.say("%s%s: entry %q, %s:%d, %s = %q, clusters %s", d.label, f.Ring, f.Entry, d.file.source.Name, f.Line, f.Field, f.Version, shortList(f.Clusters, 5))
 		case f.Severity == fleetyaml.Warning, f.Code == fleetyaml.CodeNotDeployed:
-			p.say("warning: %s", findingWords(d.file.source.Name, f))
+			p.say("warning: %s%s", d.label, findingWords(d.file.source.Name, f))
 		}
 	}
 	for _, ring := range d.app.RingNames() {
