@@ -203,20 +203,10 @@ func (p *program) prepare(ctx context.Context, db *store.DB, m *fleet.Manager, a
 	if on.empty, err = emptyRings(ctx, m, a); err != nil {
 		return v, on, err
 	}
-	created, err := sh.first(a, on)
-	if err != nil {
-		return v, on, err
-	}
-	if err := p.unclaimed(ctx, db, m, created); err != nil {
-		return v, on, err
-	}
-	v, err = p.preview(ctx, m, a, created)
+	created, v, err := p.foresee(ctx, db, m, a, sh, on)
 	if without, ok := errors.AsType[*changedError](err); ok {
 		on.changed = without.services
-		if created, err = sh.first(a, on); err != nil {
-			return v, on, err
-		}
-		v, err = p.preview(ctx, m, a, created)
+		created, v, err = p.foresee(ctx, db, m, a, sh, on)
 	}
 	if err != nil || sh.dryRun {
 		return v, on, err
@@ -224,6 +214,18 @@ func (p *program) prepare(ctx context.Context, db *store.DB, m *fleet.Manager, a
 	// The store asks again when the rollout begins; on which ring a locked
 	// cluster is, it does not know.
 	return v, on, created.Pass(held.barriers, held.there, p.now())
+}
+
+// foresee makes the rollout as it would be now, and looks at what it would do.
+func (p *program) foresee(ctx context.Context, db *store.DB, m *fleet.Manager, a *rings.Application, sh shipment, on ground) (c orchestrator.Created, v previewView, err error) {
+	if c, err = sh.first(a, on); err != nil {
+		return c, v, err
+	}
+	if err = p.unclaimed(ctx, db, m, c); err != nil {
+		return c, v, err
+	}
+	v, err = p.preview(ctx, m, a, c)
+	return c, v, err
 }
 
 // shippable returns the application, if by all that the store knows the
