@@ -60,7 +60,13 @@ func (p *program) runWhere(ctx context.Context, o whereOptions) error {
 			return &rings.UnknownError{Kind: "cluster", Name: string(o.cluster), Where: fmt.Sprintf("application %q", o.app), Nearest: rings.Nearest(string(o.cluster), known)}
 		}
 	}
-	return p.printWhere(v)
+	if err := p.printWhere(v); err != nil || p.flags.output != "text" {
+		return err
+	}
+	for _, a := range r.ahead {
+		p.say("warning: %s", a.words())
+	}
+	return nil
 }
 
 // addRings adds the rings that are gone from the application and had

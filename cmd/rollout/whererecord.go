@@ -20,13 +20,18 @@ type whereRecord struct {
 	past   bool // at was asked for
 	placed map[orchestrator.Ref]store.Placement
 	before map[orchestrator.Ref]store.Recorded     // of a past time: what a later rollout wrote over
+	ahead  []aheadView                             // of now
 	under  map[orchestrator.ID]*orchestrator.State // rollouts that were at work at the time, as they stood then
 }
 
 func (p *program) whereRecord(ctx context.Context, o whereOptions) (*whereRecord, error) {
 	var r *whereRecord
 	err := p.withApp(ctx, o.app, func(ctx context.Context, db *store.DB, a *rings.Application) (err error) {
-		r, err = recordOf(ctx, db, a, o.at, p.now())
+		if r, err = recordOf(ctx, db, a, o.at, p.now()); err != nil || r.past {
+			return err
+		}
+		locks, err := db.Locks(ctx, a.Name, p.now())
+		r.ahead = viewAhead(rings.Unlocked(a.Ahead(), locks))
 		return err
 	})
 	return r, err
