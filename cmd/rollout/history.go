@@ -101,7 +101,7 @@ func knownNames(ctx context.Context, db *store.DB, f store.Filter) error {
 	}
 	var ringNames, services []string
 	for _, a := range apps {
-		for _, r := range a.RingNames() {
+		for _, r := range slices.Concat(a.RingNames(), a.GroupNames()) {
 			ringNames = append(ringNames, string(r))
 		}
 		for _, s := range a.ServiceNames() {
