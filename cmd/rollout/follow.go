@@ -17,7 +17,7 @@ import (
 var errTimeout = errors.New("the timeout passed")
 
 // errWaits says that only a person can let the rollout go on.
-var errWaits = errors.New("it waits for a person")
+var errWaits = errors.New("waits for a person")
 
 // sink shows a rollout while it is followed.
 type sink interface {
