@@ -237,6 +237,12 @@ var wrongKeepers = []struct {
 			return orchestrator.NewTrain(known(a, func(_ rings.RingName, k *rings.Known) { k.Verified = "x" }), t)
 		}
 	}},
+	{"leaves no locked ring of a group out", "a group without its locked rings", func(o *sim.PlayOptions) {
+		o.New = func(a *rings.Application, r orchestrator.Request) (orchestrator.Created, error) {
+			r.Locked = nil
+			return orchestrator.New(a, r)
+		}
+	}},
 	{"takes again what has failed", "invariant 16, once", func(o *sim.PlayOptions) {
 		o.Train = func(a *rings.Application, t orchestrator.Train) (orchestrator.Created, error) {
 			return orchestrator.NewTrain(known(a, func(ring rings.RingName, k *rings.Known) {

@@ -19,10 +19,12 @@ import (
 type PlayOptions struct {
 	// Decide is the engine; nil is [orchestrator.Step].
 	Decide func(s *orchestrator.State, in orchestrator.Input, driver string) orchestrator.Decision
-	// Keep, Handle and Train are what keepers decide with; nil are the engine's.
+	// Keep, Handle and Train are what keepers decide with, and New makes what
+	// persons deploy; nil are the engine's.
 	Keep   func(orchestrator.Keeping) ([]orchestrator.Kept, time.Time, error)
 	Handle func(d orchestrator.Due, a *rings.Application, at time.Time, id orchestrator.ID) error
 	Train  func(*rings.Application, orchestrator.Train) (orchestrator.Created, error)
+	New    func(*rings.Application, orchestrator.Request) (orchestrator.Created, error)
 	// Share is in how many decisions, one of so many, the dear checks are made;
 	// zero means 20.
 	Share int
@@ -80,6 +82,9 @@ func (o *PlayOptions) keepers() {
 	}
 	if o.Train == nil {
 		o.Train = orchestrator.NewTrain
+	}
+	if o.New == nil {
+		o.New = orchestrator.New
 	}
 }
 

@@ -250,8 +250,15 @@ func (s *stage) deploy(n int) {
 	if s.live {
 		return
 	}
-	c, err := orchestrator.New(s.App, orchestrator.Request{Rings: []rings.RingName{s.App.Rings[n%len(s.App.Rings)].Name}, Empty: s.empty(), Options: orchestrator.Options{Reason: "an incident"},
-		Deploy: rings.Plan{s.App.Services[n/7%len(s.App.Services)].Name: {Version: rings.Version(fmt.Sprintf("d%d", n%100))}}})
+	r := orchestrator.Request{Rings: []rings.RingName{s.App.Rings[n%len(s.App.Rings)].Name}, Empty: s.empty(), Options: orchestrator.Options{Reason: "an incident"},
+		Deploy: rings.Plan{s.App.Services[n/7%len(s.App.Services)].Name: {Version: rings.Version(fmt.Sprintf("d%d", n%100))}}}
+	c, err := s.New(s.App, r)
+	if n%3 == 0 {
+		if n%2 == 0 {
+			s.lock(Trouble{N: n / 6 * 22}, 3*time.Minute)
+		}
+		c, err = s.deployAll(r)
+	}
 	if err != nil {
 		s.story.Tell(s.world.Now(), "          . no deploy: %v", err)
 		return
@@ -259,6 +266,39 @@ func (s *stage) deploy(n int) {
 	s.days.number++
 	s.days.rollouts++
 	s.create(orchestrator.ID(fmt.Sprintf("shop-%d", s.days.number)), c)
+}
+
+// deployAll is the same on a group of all rings: those that are locked are left
+// out, so that no lock refuses what is left.
+func (s *stage) deployAll(r orchestrator.Request) (orchestrator.Created, error) {
+	with := *s.App
+	with.Groups = []rings.Group{{Name: "everywhere", Rings: s.App.RingNames()}}
+	b, err := s.journal.Barriers(context.Background(), s.App.Name, s.world.Wall())
+	if err != nil {
+		return orchestrator.Created{}, err
+	}
+	r.Rings, r.Locked = []rings.RingName{"everywhere"}, map[rings.RingName][]rings.Lock{}
+	on := func(ring rings.RingName) []rings.ClusterName { return s.world.Members(s.App.RingLabels(ring)) }
+	for _, ring := range s.App.RingNames() {
+		for _, l := range b.Locks {
+			if l.Stands(s.world.Wall()) && l.Covers(ring, l.Service, on(ring)) {
+				r.Locked[ring] = append(r.Locked[ring], l)
+			}
+		}
+	}
+	c, err := s.New(&with, r)
+	if err != nil {
+		return c, err
+	}
+	s.use("group")
+	if len(c.Left) > 0 {
+		s.use("group-left")
+	}
+	passes := c
+	if barred, ok := errors.AsType[*orchestrator.BarredError](passes.Pass(b, on, s.world.Wall())); ok && len(barred.Barriers.Locks) > 0 {
+		s.checker.found("a group without its locked rings", barred.Error())
+	}
+	return c, nil
 }
 
 func (s *stage) use(what string) {

@@ -95,9 +95,9 @@ func TestDoctor(t *testing.T) {
 	})
 	s.deleteCluster("doctor-c9")
 
-	s.label("c5", s.selector(), "true")
-	s.finding("clusters", `it is of the application and on no ring: the label "`+s.ringLabel()+`" is missing`, "rollout cluster set-ring c5 RING --app doctor")
-	s.label("c5", s.selector(), "false")
+	s.label("c4", s.selector(), "true")
+	s.finding("clusters", `it is of the application and on no ring: the label "`+s.ringLabel()+`" is missing`, "rollout cluster set-ring c4 RING --app doctor")
+	s.label("c4", s.selector(), "false")
 
 	file := s.fleetYAML("db")
 	s.commitFile("db", "deploy/fleet.yaml", file+inTurns("0").tail)
