@@ -85,6 +85,7 @@ func TestDoctor(t *testing.T) {
 	s := play(t, "doctor", 0)
 	s.rings = []ring{{"ring-1", []string{"c1"}}, {"ring-2", []string{"c2"}}}
 	s.setUp(pair...)
+	s.eventuallyBy(aLook, 2*time.Minute, "every agent has checked in", func() bool { return s.look("doctor", s.app).code == 0 })
 	s.says(s.ok("doctor", s.app), "nothing is wrong")
 
 	s.deadCluster("doctor-c9")
