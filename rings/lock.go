@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Lock keeps automation and new starts away from a part of an application. An
@@ -111,6 +112,9 @@ func (l Lock) Validate() error {
 	}
 	if strings.TrimSpace(l.Reason) == "" {
 		faults = append(faults, "the reason is missing")
+	}
+	if strings.ContainsFunc(l.Holder+l.Reason+l.Link, unicode.IsControl) {
+		faults = append(faults, "the holder, the reason or the link has a control character")
 	}
 	if !l.Until.IsZero() && !l.At.Before(l.Until) {
 		faults = append(faults, fmt.Sprintf("it ends at %s, which is over", l.Until.UTC().Format(time.RFC3339)))

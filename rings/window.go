@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/cronexpr"
 )
@@ -64,6 +65,9 @@ const searchedStarts = 400
 // ring is there is not asked.
 func (w Window) Validate(zones Zones) error {
 	faults := []string{CheckName("window", string(w.Name)), oneOf("kind", w.Kind, "", WindowAllow, WindowDeny)}
+	if strings.ContainsFunc(w.Reason, unicode.IsControl) {
+		faults = append(faults, "the reason has a control character")
+	}
 	if w.Kind == "" {
 		faults = append(faults, `kind: one of "allow", "deny"`)
 	}

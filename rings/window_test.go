@@ -2,6 +2,7 @@ package rings_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata"
@@ -257,5 +258,18 @@ func TestBarriers(t *testing.T) {
 	}
 	if !all.Equal(all.Left(at)) || all.Equal(all.At(at)) {
 		t.Error("Equal does not tell them apart")
+	}
+}
+
+// What is shown on many terminals has nothing that one of them obeys.
+func TestValidate_control(t *testing.T) {
+	for _, err := range []error{
+		rings.Lock{App: "shop", Holder: "ann", Reason: "a\x1b[2J", At: instant(t, "2026-12-20T17:00:00Z")}.Validate(),
+		rings.Lock{App: "shop", Holder: "a\nnn", Reason: "a", At: instant(t, "2026-12-20T17:00:00Z")}.Validate(),
+		rings.Window{Name: "w", Kind: rings.WindowDeny, From: instant(t, "2026-12-20T17:00:00Z"), Zone: "UTC", Reason: "a\a"}.Validate(time.LoadLocation),
+	} {
+		if e, ok := errors.AsType[*rings.InvalidError](err); !ok || len(e.Faults) != 1 || !strings.Contains(e.Faults[0], "control character") {
+			t.Errorf("got %v", err)
+		}
 	}
 }

@@ -141,27 +141,36 @@ func locksOf(tx *bolt.Tx, app rings.AppName) ([]rings.Lock, error) {
 	return under[rings.Lock](tx.Bucket(bucketLocks), app)
 }
 
-// SetWindow makes the window, or replaces the one of its name. It is a
-// [rings.InvalidError] or a [rings.UnknownError] when it is not valid, or its ring is
-// not there.
-func (db *DB) SetWindow(ctx context.Context, w rings.Window) error {
+// SetWindow makes the windows, or replaces those of their names, all or none. It
+// is a [rings.InvalidError] or a [rings.UnknownError] when one is not valid, or its
+// ring is not there.
+func (db *DB) SetWindow(ctx context.Context, windows ...rings.Window) error {
+	return db.update(ctx, func(tx *bolt.Tx) error {
+		for _, w := range windows {
+			if err := putWindow(tx, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func putWindow(tx *bolt.Tx, w rings.Window) error {
 	w.At, w.From, w.To = w.At.UTC(), w.From.UTC(), w.To.UTC()
 	if err := w.Validate(time.LoadLocation); err != nil {
 		return err
 	}
-	return db.update(ctx, func(tx *bolt.Tx) error {
-		a, err := getApp(tx, w.App)
-		if err != nil {
+	a, err := getApp(tx, w.App)
+	if err != nil {
+		return err
+	}
+	if w.Ring != "" {
+		if _, err := a.Ring(w.Ring); err != nil {
 			return err
 		}
-		if w.Ring != "" {
-			if _, err := a.Ring(w.Ring); err != nil {
-				return err
-			}
-		}
-		_, err = put(tx.Bucket(bucketWindows), pair(w.App, string(w.Name)), w)
-		return err
-	})
+	}
+	_, err = put(tx.Bucket(bucketWindows), pair(w.App, string(w.Name)), w)
+	return err
 }
 
 // RemoveWindow removes the window and returns it. It is a [rings.UnknownError] when

@@ -42,7 +42,7 @@ func (p *program) windowAddCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "allow", Usage: "Something may start only while it is on", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "deny", Usage: "Nothing may start while it is on", DisableDefaultText: true},
-			&cli.StringFlag{Name: "ring", Usage: "Only for `RING`", DefaultText: "all rings"},
+			&cli.StringFlag{Name: "ring", Usage: "Only for `RING`; of a group each ring gets one, named after both", DefaultText: "all rings"},
 			&cli.StringFlag{Name: "cron", Usage: "`FIELDS` of when it begins: minute hour day month weekday"},
 			&cli.DurationFlag{Name: "duration", Usage: "`TIME` for which it is on then"},
 			&cli.StringFlag{Name: "from", Usage: "`TIME` from which on it is on, once: 2026-12-23, 2026-12-23T18:00 or in full"},
@@ -76,16 +76,50 @@ func (p *program) runWindowAdd(ctx context.Context, o windowOptions) error {
 	if w.To, err = timeIn("to", o.to, w.Zone, rings.UntilWall); err != nil {
 		return err
 	}
-	return p.inStore(ctx, func(ctx context.Context, db *store.DB) error {
-		if err := db.SetWindow(ctx, w); err != nil {
+	return p.withApp(ctx, w.App, func(ctx context.Context, db *store.DB, a *rings.Application) error {
+		windows, err := forEachRing(a, w)
+		if err != nil {
 			return err
 		}
+		if err := db.SetWindow(ctx, windows...); err != nil {
+			return err
+		}
+		return p.madeWindows(windows)
+	})
+}
+
+// forEachRing makes of a window of a group of rings one for each of them, named
+// after both.
+func forEachRing(a *rings.Application, w rings.Window) ([]rings.Window, error) {
+	if _, err := a.Group(w.Ring); err != nil {
+		return []rings.Window{w}, nil
+	}
+	on, err := a.Expand([]rings.RingName{w.Ring})
+	var out []rings.Window
+	for _, ring := range on {
+		one := w
+		one.Name, one.Ring = w.Name+"-"+rings.WindowName(ring), ring
+		out = append(out, one)
+	}
+	return out, err
+}
+
+func (p *program) madeWindows(windows []rings.Window) error {
+	var views []windowView
+	var lines []string
+	for _, w := range windows {
 		v, err := viewWindow(w, p.now())
 		if err != nil {
 			return err
 		}
-		return p.done(v, "window %q of application %q: %s, %s", w.Name, w.App, windowWords(v, w), turnWords(v))
-	})
+		views = append(views, v)
+		lines = append(lines, fmt.Sprintf("window %q of application %q: %s, %s", w.Name, w.App, windowWords(v, w), turnWords(v)))
+	}
+	print := func(w io.Writer) error { return printLines(w, lines) }
+	if len(views) == 1 {
+		return p.print(views[0], print)
+	}
+	return p.print(listOf(views), print)
 }
 
 // timeIn reads a time; one without a zone is of the clock on the wall of the
