@@ -175,6 +175,7 @@ func BenchmarkSee(b *testing.B) {
 	}
 	see("placed", func() error { _, err := db.Placed(b.Context(), "shop", time.Time{}); return err })
 	see("placed-at", func() error { _, err := db.Placed(b.Context(), "shop", storetest.Start.Add(10*time.Hour)); return err })
+	see("recorded", func() error { _, err := db.Recorded(b.Context(), "shop", time.Time{}); return err })
 	see("sought-version", func() error { _, err := db.Sought(b.Context(), storetest.CopiedVersion(100_000, 100)); return err })
 	see("sought-everywhere", func() error { _, err := db.Sought(b.Context(), "v7"); return err })
 	see("history-page", list(store.Filter{App: "shop", Limit: 50, Steps: true}))
