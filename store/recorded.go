@@ -21,7 +21,8 @@ type Recorded struct {
 // Recorded returns what was known of each of the application's services on each
 // ring before the first rollout that put something there after at, with a zero
 // at before the first of all. Where none did nothing is returned: what is known
-// there is in the application. An application that is gone has none.
+// there is in the application; and neither where the one before had put just that
+// there. An application that is gone has none.
 func (db *DB) Recorded(ctx context.Context, app rings.AppName, at time.Time) (map[orchestrator.Ref]Recorded, error) {
 	out := map[orchestrator.Ref]Recorded{}
 	err := db.view(ctx, func(tx *bolt.Tx) error {
@@ -31,13 +32,20 @@ func (db *DB) Recorded(ctx context.Context, app rings.AppName, at time.Time) (ma
 			if !at.IsZero() {
 				from = append(bytes.Clone(prefix), timeKey(at.Add(1), nil)...)
 			}
-			key, _ := tx.Bucket(bucketPlaced).Cursor().Seek(from)
+			c := tx.Bucket(bucketPlaced).Cursor()
+			key, _ := c.Seek(from)
 			if !bytes.HasPrefix(key, prefix) {
 				return nil
 			}
 			row, err := r.stepAt(key[len(prefix)+timeSize:])
 			if err != nil {
 				return err
+			}
+			if last, _ := c.Prev(); bytes.HasPrefix(last, prefix) {
+				before, err := r.stepAt(last[len(prefix)+timeSize:])
+				if err != nil || before.To == row.From {
+					return err
+				}
 			}
 			if created[row.Rollout] == nil {
 				if created[row.Rollout], err = createdOf(tx, row.Rollout); err != nil {
