@@ -50,6 +50,18 @@ func (b Barriers) On(ring RingName, service ServiceName, clusters []ClusterName)
 		Frozen: keep(b.Frozen, func(f Freeze) bool { return f.Ring == ring && service == "" })}
 }
 
+// Reaching returns the locks that reach each of the rings, or a service of it, with
+// the clusters that are there; a ring that none reaches is not among them.
+func (b Barriers) Reaching(names []RingName, there func(RingName) []ClusterName) map[RingName][]Lock {
+	out := map[RingName][]Lock{}
+	for _, ring := range names {
+		if locks := keep(b.Locks, func(l Lock) bool { return l.Covers(ring, l.Service, there(ring)) }); len(locks) > 0 {
+			out[ring] = locks
+		}
+	}
+	return out
+}
+
 // Grouped reports whether a lock is on a cluster group whose clusters are not
 // known.
 func (b Barriers) Grouped() bool {

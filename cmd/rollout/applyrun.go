@@ -136,7 +136,7 @@ func (ap *applier) placeCluster(ctx context.Context, c appfile.Change) error {
 			return err
 		}
 	}
-	_, err := ap.recordCluster(ctx, ap.db, ap.file.Name, c.Cluster, c.Ring.Name)
+	_, err := ap.recordCluster(ctx, ap.db, ap.file.Name, c.Cluster, c.Ring.Name, ap.note(ctx, ""))
 	return err
 }
 

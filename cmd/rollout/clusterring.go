@@ -138,11 +138,12 @@ func (p *program) unbarred(ctx context.Context, db *store.DB, mv *move) error {
 		return err
 	}
 	var bars rings.Barriers
-	for _, ring := range []rings.RingName{mv.from, mv.to} {
-		on := held.barriers.On(ring, "", nil)
-		bars.Closed = append(bars.Closed, on.Closed...)
-		for _, l := range held.barriers.Locks {
-			if l.Covers(ring, l.Service, []rings.ClusterName{mv.cluster}) && !slices.Contains(bars.Locks, l) {
+	both := []rings.RingName{mv.from, mv.to}
+	reaching := held.barriers.Reaching(both, func(rings.RingName) []rings.ClusterName { return []rings.ClusterName{mv.cluster} })
+	for _, ring := range both {
+		bars.Closed = append(bars.Closed, held.barriers.On(ring, "", nil).Closed...)
+		for _, l := range reaching[ring] {
+			if !slices.Contains(bars.Locks, l) {
 				bars.Locks = append(bars.Locks, l)
 			}
 		}
@@ -405,8 +406,7 @@ func moveLines(services []moveServiceView) []string {
 
 // moved records that the cluster carries the labels, and prints it.
 func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView) error {
-	c := rings.Cluster{Name: mv.cluster, App: mv.app.Name, Ring: mv.to, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
-	err := db.MoveCluster(ctx, c, mv.note(p.note(ctx, mv.reason)))
+	c, err := p.recordCluster(ctx, db, mv.app.Name, mv.cluster, mv.to, mv.note(p.note(ctx, mv.reason)))
 	if err != nil {
 		return err
 	}
@@ -417,7 +417,7 @@ func (p *program) moved(ctx context.Context, db *store.DB, mv *move, v moveView)
 	return p.done(v, "cluster %q is on ring %q of application %q", mv.cluster, mv.to, mv.app.Name)
 }
 
-func (p *program) recordCluster(ctx context.Context, db *store.DB, app rings.AppName, name rings.ClusterName, ring rings.RingName) (rings.Cluster, error) {
+func (p *program) recordCluster(ctx context.Context, db *store.DB, app rings.AppName, name rings.ClusterName, ring rings.RingName, n rings.Note) (rings.Cluster, error) {
 	c := rings.Cluster{Name: name, App: app, Ring: ring, AddedBy: p.actor(ctx), AddedAt: p.now().UTC()}
-	return c, db.MoveCluster(ctx, c, p.note(ctx, ""))
+	return c, db.MoveCluster(ctx, c, n)
 }

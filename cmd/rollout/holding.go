@@ -46,15 +46,7 @@ func (s holding) anywhere() holding {
 
 // reaching are the locks that reach each ring of the application.
 func (s holding) reaching(a *rings.Application) map[rings.RingName][]rings.Lock {
-	out := map[rings.RingName][]rings.Lock{}
-	for _, ring := range a.RingNames() {
-		for _, l := range s.barriers.Locks {
-			if l.Covers(ring, l.Service, s.there(ring)) {
-				out[ring] = append(out[ring], l)
-			}
-		}
-	}
-	return out
+	return s.barriers.Reaching(a.RingNames(), s.there)
 }
 
 // on returns what holds the service on the ring. A lock on a group whose clusters

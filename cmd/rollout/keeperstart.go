@@ -56,10 +56,9 @@ func (p *program) beginDue(ctx context.Context, db *store.DB, m *fleet.Manager, 
 // firstOf makes the first event of the rollout that is due.
 func (p *program) firstOf(ctx context.Context, db *store.DB, app rings.AppName, d orchestrator.Due) (func(*rings.Application, ground) (orchestrator.Created, error), error) {
 	if d.Release == 0 {
-		locked, err := p.lockedOn(ctx, app, d.Ring)
 		return func(a *rings.Application, on ground) (orchestrator.Created, error) {
-			return orchestrator.NewTrain(a, orchestrator.Train{Ring: d.Ring, Empty: on.empty, Locked: locked, Changed: on.changed})
-		}, err
+			return orchestrator.NewTrain(a, orchestrator.Train{Ring: d.Ring, Empty: on.empty, Locked: on.lockedOn(a, d.Ring), Changed: on.changed})
+		}, nil
 	}
 	r, err := db.ReleaseNumber(ctx, app, d.Release)
 	return func(a *rings.Application, on ground) (orchestrator.Created, error) {

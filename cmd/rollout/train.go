@@ -168,13 +168,9 @@ func momentOf(ctx context.Context, db *store.DB, a *rings.Application, word stri
 // take is none.
 func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring rings.RingName) (trainView, error) {
 	v := trainView{App: sh.app, Ring: ring, Takes: map[rings.ServiceName]rings.Version{}}
-	locked, err := p.lockedOn(ctx, sh.app, ring)
-	if err != nil {
-		return v, err
-	}
 	sh.first = func(a *rings.Application, g ground) (orchestrator.Created, error) {
 		t := w.train
-		t.Ring, t.Empty, t.Locked, t.Changed = ring, g.empty, locked, g.changed
+		t.Ring, t.Empty, t.Locked, t.Changed = ring, g.empty, g.lockedOn(a, ring), g.changed
 		if err := w.passes(a, t); err != nil {
 			return orchestrator.Created{}, err
 		}
@@ -200,26 +196,16 @@ func (p *program) trainRing(ctx context.Context, sh shipment, w passage, ring ri
 
 // lockedOn are the services that are locked on the ring, each with who locked it
 // and why.
-func (p *program) lockedOn(ctx context.Context, app rings.AppName, ring rings.RingName) (map[rings.ServiceName]string, error) {
-	db, err := p.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a, err := db.App(ctx, app)
-	if err != nil {
-		return nil, err
-	}
-	held, err := p.holdingNow(ctx, db, a)
-	if err != nil {
-		return nil, err
-	}
+func (g ground) lockedOn(a *rings.Application, ring rings.RingName) map[rings.ServiceName]string {
 	out := map[rings.ServiceName]string{}
 	for _, s := range a.ServiceNames() {
-		if locks := held.on(ring, s).Locks; len(locks) > 0 {
-			out[s] = locks[0].Words()
+		for _, l := range g.locked[ring] {
+			if l.Reaches(ring, s) && out[s] == "" {
+				out[s] = l.Words()
+			}
 		}
 	}
-	return out, nil
+	return out
 }
 
 // passes is why one of several rings is not gone to.

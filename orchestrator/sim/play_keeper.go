@@ -277,15 +277,8 @@ func (s *stage) deployAll(r orchestrator.Request) (orchestrator.Created, error) 
 	if err != nil {
 		return orchestrator.Created{}, err
 	}
-	r.Rings, r.Locked = []rings.RingName{"everywhere"}, map[rings.RingName][]rings.Lock{}
 	on := func(ring rings.RingName) []rings.ClusterName { return s.world.Members(s.App.RingLabels(ring)) }
-	for _, ring := range s.App.RingNames() {
-		for _, l := range b.Locks {
-			if l.Stands(s.world.Wall()) && l.Covers(ring, l.Service, on(ring)) {
-				r.Locked[ring] = append(r.Locked[ring], l)
-			}
-		}
-	}
+	r.Rings, r.Locked = []rings.RingName{"everywhere"}, b.At(s.world.Wall()).Reaching(s.App.RingNames(), on)
 	c, err := s.New(&with, r)
 	if err != nil {
 		return c, err
