@@ -72,8 +72,9 @@ func (e *HeldError) Unwrap() error { return ErrHeld }
 // locked ones are left out; it is a *BarredError when that are all. What the
 // repositories say is not looked at here.
 func New(a *rings.Application, r Request) (Created, error) {
-	direct, err := r.Rings, error(nil)
-	if r.Rings, err = a.Expand(direct); err != nil {
+	asked := r.Rings
+	var err error
+	if r.Rings, err = a.Expand(asked); err != nil {
 		return Created{}, err
 	}
 	named, err := ringsOfRequest(a, r)
@@ -101,7 +102,7 @@ func New(a *rings.Application, r Request) (Created, error) {
 		return Created{}, err
 	}
 	if !r.Through && !c.Options.GoOver {
-		if err := c.leaveLocked(a, direct, r.Locked); err != nil {
+		if err := c.leaveLocked(a, asked, r.Locked); err != nil {
 			return Created{}, err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // Lock keeps automation and new starts away from a part of an application. An
@@ -113,7 +112,7 @@ func (l Lock) Validate() error {
 	if strings.TrimSpace(l.Reason) == "" {
 		faults = append(faults, "the reason is missing")
 	}
-	if strings.ContainsFunc(l.Holder+l.Reason+l.Link, unicode.IsControl) {
+	if HasControl(l.Holder + l.Reason + l.Link) {
 		faults = append(faults, "the holder, the reason or the link has a control character")
 	}
 	if !l.Until.IsZero() && !l.At.Before(l.Until) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/hashicorp/cronexpr"
 )
@@ -65,7 +64,7 @@ const searchedStarts = 400
 // ring is there is not asked.
 func (w Window) Validate(zones Zones) error {
 	faults := []string{CheckName("window", string(w.Name)), oneOf("kind", w.Kind, "", WindowAllow, WindowDeny)}
-	if strings.ContainsFunc(w.Reason, unicode.IsControl) {
+	if HasControl(w.Reason) {
 		faults = append(faults, "the reason has a control character")
 	}
 	if w.Kind == "" {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -89,16 +88,16 @@ const maxProse = 4096
 // written down once is shown to many.
 func plainText(words []string, flags []given) error {
 	for _, w := range words {
-		if hasControl(w) {
+		if rings.HasControl(w) {
 			return &usageError{what: fmt.Sprintf("argument %q has a control character", w)}
 		}
 	}
 	for i, g := range flags {
-		if slices.Contains(prose, g.name) && hasControl(g.value) {
-			flags[i].value = strings.Join(strings.Fields(g.value), " ")
+		if slices.Contains(prose, g.name) {
+			flags[i].value = rings.OneLine(g.value)
 		}
 		switch {
-		case hasControl(flags[i].value):
+		case rings.HasControl(flags[i].value):
 			return &usageError{what: fmt.Sprintf("flag %s: %q has a control character", dashed(g.name), g.value)}
 		case slices.Contains(prose, g.name) && len(g.value) > maxProse:
 			return &usageError{what: fmt.Sprintf("flag %s: %d bytes are too many", dashed(g.name), len(g.value)), hint: fmt.Sprintf("say it in %d, and give --link for the rest", maxProse)}
@@ -106,8 +105,6 @@ func plainText(words []string, flags []given) error {
 	}
 	return nil
 }
-
-func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
 func (l line) wantsHelp() bool { return slices.Contains(l.flags, "--help=true") }
 

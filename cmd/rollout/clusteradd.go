@@ -73,8 +73,11 @@ func (p *program) runClusterAdd(ctx context.Context, o clusterAddOptions) error 
 // --kubeconfig names something that is not the application's manager: it may be
 // that of the new cluster.
 func (p *program) orRegister(mv *move, err error) error {
+	if err == nil || p.flags.kubeconfig == "" {
+		return err
+	}
 	v := classify(err)
-	if err == nil || p.flags.kubeconfig == "" || v.code == "conflict" || v.exit != exitInvalid && v.exit != exitNotFound {
+	if v.exit != exitInvalid && v.exit != exitNotFound {
 		return err
 	}
 	return &commandError{exit: v.exit, code: v.code, what: err.Error(), err: err,

@@ -60,11 +60,7 @@ func (d *doctor) examine(ctx context.Context, name rings.AppName) error {
 	}
 	d.store(ctx, db)
 	if len(apps) == 0 {
-		if m, err := d.connect(ctx, d.flags.namespace); err != nil {
-			d.fault(ailmentView{Area: areaConnection}, err)
-		} else {
-			d.manager(ctx, m)
-		}
+		d.anyManager(ctx)
 	}
 	seen := map[string]bool{}
 	for _, a := range apps {
@@ -85,13 +81,18 @@ func (d *doctor) unmade(ctx context.Context) error {
 		v.Severity, v.Repair = fleetyaml.Blocker, "name the right one with --store or ROLLOUT_STORE; \"rollout app create APP\" makes a new one"
 	}
 	d.say(v)
+	d.anyManager(ctx)
+	return ctx.Err()
+}
+
+// anyManager looks at the manager that is named, where no application says which.
+func (d *doctor) anyManager(ctx context.Context) {
 	m, err := d.connect(ctx, d.flags.namespace)
 	if err != nil {
 		d.fault(ailmentView{Area: areaConnection}, err)
-		return ctx.Err()
+		return
 	}
 	d.manager(ctx, m)
-	return ctx.Err()
 }
 
 // store looks for damage in a copy, so that nobody waits for it.

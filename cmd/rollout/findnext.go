@@ -67,18 +67,14 @@ func nextOn(a *rings.Application, service rings.ServiceName, version rings.Versi
 			planned, v.Command = version, fmt.Sprintf("rollout train %s %s", a.Name, ring)
 		}
 	}
-	var plan []string
-	if planned != version {
-		plan = append(plan, fmt.Sprintf("the plan says %s: \"rollout plan set %s %s=%s\"", cmpHint(string(planned), "nothing"), a.Name, service, version))
-	}
-	v.InTheWay = append(v.InTheWay, inTheWay(a, service, version, ring, live, b, plan)...)
+	v.InTheWay = append(v.InTheWay, inTheWay(a, service, version, planned, ring, live, b)...)
 	return v
 }
 
 // inTheWay says what keeps a version of a service from a ring: who is at it
-// there already, a halt, locks, windows and freezes, what is said of the plan,
+// there already, a halt, locks, windows and freezes, another version that is planned,
 // a ring before that was not verified, a rollback that withdrew it, a person's approval.
-func inTheWay(a *rings.Application, service rings.ServiceName, version rings.Version, ring rings.RingName, live []store.Summary, b rings.Barriers, plan []string) []string {
+func inTheWay(a *rings.Application, service rings.ServiceName, version, planned rings.Version, ring rings.RingName, live []store.Summary, b rings.Barriers) []string {
 	var out []string
 	for _, r := range live {
 		if !slices.Contains(r.Rings, ring) {
@@ -92,7 +88,10 @@ func inTheWay(a *rings.Application, service rings.ServiceName, version rings.Ver
 	if b.Halt != nil {
 		out = append(out, fmt.Sprintf("halted by %s: %s", b.Halt.By, b.Halt.Reason))
 	}
-	out = append(append(out, b.Words()...), plan...)
+	out = append(out, b.Words()...)
+	if planned != version {
+		out = append(out, fmt.Sprintf("the plan says %s: \"rollout plan set %s %s=%s\"", cmpHint(string(planned), "nothing"), a.Name, service, version))
+	}
 	if err := refused(a, service, version, ring); err != nil {
 		out = append(out, strings.TrimPrefix(err.Error(), fmt.Sprintf("ring %q: ", ring)))
 	}

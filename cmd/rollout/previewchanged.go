@@ -58,13 +58,14 @@ func (l *prospect) changed(faults []error) map[rings.ServiceName]string {
 		}
 	}
 	for _, err := range faults {
+		if err == nil {
+			continue
+		}
 		foreign, ok := errors.AsType[*foreignError](err)
-		if err != nil && !ok {
+		if !ok {
 			return nil
 		}
-		if err != nil {
-			out[foreign.service] = foreign.words
-		}
+		out[foreign.service] = foreign.words
 	}
 	return out
 }

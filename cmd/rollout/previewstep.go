@@ -219,10 +219,10 @@ func (s *stepLook) foreign() error {
 	}
 	for _, v := range foreignVersions(s.step, s.survey) {
 		if v != s.step.To || s.step.Keep {
-			hint := fmt.Sprintf("\"rollout service adopt %s %s\" records it as known", s.app.Name, s.step.Target.Service)
-			return &foreignError{service: s.step.Target.Service, words: foreignWords(s.step, s.survey, v) + "; " + hint, commandError: &commandError{
-				exit: exitConflict, code: string(orchestrator.CodeManual), hint: hint + "; --override --reason WORDS goes over it",
-				what: fmt.Sprintf("service %q: %s", s.step.Target.Service, foreignWords(s.step, s.survey, v))}}
+			name, words := s.step.Target.Service, foreignWords(s.step, s.survey, v)
+			hint := fmt.Sprintf("\"rollout service adopt %s %s\" records it as known", s.app.Name, name)
+			return &foreignError{service: name, words: words + "; " + hint, commandError: &commandError{exit: exitConflict, code: string(orchestrator.CodeManual),
+				what: fmt.Sprintf("service %q: %s", name, words), hint: hint + "; --override --reason WORDS goes over it"}}
 		}
 	}
 	return nil

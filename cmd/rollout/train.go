@@ -143,12 +143,13 @@ func (w *passage) name(a *rings.Application) error {
 
 // momentOf is the time that is meant: itself, or a rollout's end.
 func momentOf(ctx context.Context, db *store.DB, a *rings.Application, word string, now time.Time) (time.Time, error) {
-	if at, ok := moment(word, now); ok && at.After(now) {
+	at, ok := moment(word, now)
+	if ok && at.After(now) {
 		return at, invalid("name a time that is over, like "+stamp(now.Add(-time.Hour)), "--at %s has not come yet", word)
-	} else if ok {
+	}
+	if ok {
 		return at, nil
 	}
-	var at time.Time
 	row, err := db.Summary(ctx, orchestrator.ID(word))
 	switch {
 	case errors.Is(err, orchestrator.ErrNotFound):

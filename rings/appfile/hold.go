@@ -23,20 +23,12 @@ func (f *File) Hold(locks []rings.Lock, windows []rings.Window, now time.Time) {
 }
 
 func (l Lock) lock(app rings.AppName) rings.Lock {
-	return rings.Lock{App: app, Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, Group: l.ClusterGroup, Holder: l.Holder, Reason: oneLine(l.Reason), Link: l.Link, Until: l.Until.UTC()}
+	return rings.Lock{App: app, Ring: l.Ring, Service: l.Service, Cluster: l.Cluster, Group: l.ClusterGroup, Holder: l.Holder, Reason: rings.OneLine(l.Reason), Link: l.Link, Until: l.Until.UTC()}
 }
 
 func (w Window) window(app rings.AppName) rings.Window {
 	return rings.Window{App: app, Name: w.Name, Kind: w.Kind, Ring: w.Ring, Cron: w.Cron, Lasts: time.Duration(w.Duration), From: w.From.UTC(), To: w.To.UTC(),
-		Zone: or(w.TimeZone, "UTC"), Reason: oneLine(w.Reason)}
-}
-
-// oneLine is what people wrote over several lines.
-func oneLine(s string) string {
-	if !strings.ContainsAny(s, "\n\r\t") {
-		return s
-	}
-	return strings.Join(strings.Fields(s), " ")
+		Zone: or(w.TimeZone, "UTC"), Reason: rings.OneLine(w.Reason)}
 }
 
 // WindowsOf are the windows that the file describes.
