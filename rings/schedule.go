@@ -149,7 +149,10 @@ func (t ticker) first(wall time.Time) time.Time {
 
 // shownIn is what the clock on the wall shows at the time, as if in UTC: there
 // no hour is skipped or comes twice, and cron is plain arithmetic.
-func shownIn(zone *time.Location, at time.Time) time.Time {
+func shownIn(zone *time.Location, at time.Time) time.Time { return at.UTC().Add(offsetIn(zone, at)) }
+
+// offsetIn is how far the clock on the wall is ahead of UTC at the time.
+func offsetIn(zone *time.Location, at time.Time) time.Duration {
 	_, offset := at.In(zone).Zone()
-	return at.UTC().Add(time.Duration(offset) * time.Second)
+	return time.Duration(offset) * time.Second
 }

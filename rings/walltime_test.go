@@ -11,7 +11,7 @@ func TestWall(t *testing.T) {
 	seen := map[[3]int64]bool{}
 	for name, zone := range everyZone(t) {
 		for _, change := range changesOf(zone) {
-			before, after := offsetOf(zone, change.Add(-1)), offsetOf(zone, change)
+			before, after := offsetIn(zone, change.Add(-1)), offsetIn(zone, change)
 			kind := [3]int64{change.Unix(), int64(before), int64(after)}
 			if seen[kind] {
 				continue
@@ -34,16 +34,11 @@ func TestWall(t *testing.T) {
 	}
 }
 
-func offsetOf(zone *time.Location, at time.Time) time.Duration {
-	_, offset := at.In(zone).Zone()
-	return time.Duration(offset) * time.Second
-}
-
 // readClock finds the first minute that shows wall or more, and the one after the
 // last that shows less.
 func readClock(zone *time.Location, change, wall time.Time) (since, until time.Time) {
 	for at := change.Add(-5 * time.Hour); at.Before(change.Add(5 * time.Hour)); at = at.Add(time.Minute) {
-		if at.Add(offsetOf(zone, at)).Before(wall) {
+		if at.Add(offsetIn(zone, at)).Before(wall) {
 			until = at.Add(time.Minute)
 		} else if since.IsZero() {
 			since = at

@@ -47,32 +47,27 @@ func stored(ctx context.Context, db *store.DB, kind string, app rings.AppName) (
 	switch kind {
 	case "ID":
 		page, err := db.Rollouts(ctx, store.Filter{Limit: completeRollouts})
-		var out []candidate
-		for _, r := range page.Rollouts {
-			out = append(out, candidate{string(r.ID), fmt.Sprintf("%s on %s", r.Phase, join(r.Rings))})
-		}
-		return out, err
+		return offer(page.Rollouts, func(r store.Summary) candidate {
+			return candidate{string(r.ID), fmt.Sprintf("%s on %s", r.Phase, join(r.Rings))}
+		}), err
 	case "CLUSTER":
 		all, err := db.Clusters(ctx, app)
-		var out []candidate
-		for _, c := range all {
-			out = append(out, candidate{string(c.Name), fmt.Sprintf("on %s of %s", c.Ring, c.App)})
-		}
-		return out, err
+		return offer(all, func(c rings.Cluster) candidate {
+			return candidate{string(c.Name), fmt.Sprintf("on %s of %s", c.Ring, c.App)}
+		}), err
 	case "HOLDER":
 		all, err := db.Locks(ctx, app, time.Now())
-		var out []candidate
-		for _, l := range all {
-			out = append(out, candidate{l.Holder, l.Part() + " of " + string(l.App)})
-		}
-		return out, err
+		return offer(all, func(l rings.Lock) candidate { return candidate{l.Holder, l.Part() + " of " + string(l.App)} }), err
+	case "WINDOW":
+		all, err := db.Windows(ctx, app)
+		return offer(all, func(w rings.Window) candidate { return candidate{string(w.Name), string(w.Kind) + " " + w.When()} }), err
+	case "NUMBER":
+		page, err := db.Releases(ctx, app, 0, completeRollouts)
+		return offer(page.Releases, func(r rings.Release) candidate { return candidate{fmt.Sprint(r.Number), versionWords(r.Versions)} }), err
 	}
 	apps, err := db.Apps(ctx)
 	var out []candidate
 	for _, a := range apps {
-		if app != "" && a.Name == app && (kind == "WINDOW" || kind == "NUMBER") {
-			return heldOf(ctx, db, kind, app)
-		}
 		if kind == "APP" {
 			out = append(out, candidate{string(a.Name), counted(len(a.Services), "service") + " on " + counted(len(a.Rings), "ring")})
 		} else if app == "" || a.Name == app {
@@ -82,21 +77,13 @@ func stored(ctx context.Context, db *store.DB, kind string, app rings.AppName) (
 	return out, err
 }
 
-// heldOf are the windows or the releases of the application.
-func heldOf(ctx context.Context, db *store.DB, kind string, app rings.AppName) ([]candidate, error) {
+// offer makes candidates.
+func offer[T any](all []T, of func(T) candidate) []candidate {
 	var out []candidate
-	if kind == "WINDOW" {
-		all, err := db.Windows(ctx, app)
-		for _, w := range all {
-			out = append(out, candidate{string(w.Name), string(w.Kind) + " " + w.When()})
-		}
-		return out, err
+	for _, one := range all {
+		out = append(out, of(one))
 	}
-	page, err := db.Releases(ctx, app, 0, completeRollouts)
-	for _, r := range page.Releases {
-		out = append(out, candidate{fmt.Sprint(r.Number), versionWords(r.Versions)})
-	}
-	return out, err
+	return out
 }
 
 func partsOf(a *rings.Application, kind string) []candidate {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -62,19 +63,29 @@ func (p previewer) all(ctx context.Context) {
 // takenTags are the repositories that have the rollout's tag already: it would not
 // be moved. One that cannot be asked now is not known to have it.
 func (p previewer) takenTags(ctx context.Context) map[string]error {
-	out := map[string]error{}
-	name, asked := p.created.Options.Tag, map[string]bool{}
+	name, branches := p.created.Options.Tag, map[string]string{}
 	for _, n := range p.created.Steps {
-		if n.Observed || asked[n.Target.Repo] {
-			continue
-		}
-		asked[n.Target.Repo] = true
-		ctx, cancel := context.WithTimeout(ctx, lookWait)
-		commit, err := p.pub.Tagged(ctx, n.Target.Repo, n.Target.Branch, name)
-		if cancel(); err == nil && commit != "" {
-			out[n.Target.Repo] = conflict("tags are not moved: take another name with --tag", "tag %q is on commit %s of %s already", name, short(commit), n.Target.Repo)
+		if !n.Observed {
+			branches[n.Target.Repo] = n.Target.Branch
 		}
 	}
+	out := map[string]error{}
+	var mu sync.Mutex // guards out
+	var group errgroup.Group
+	group.SetLimit(lookAtOnce)
+	for repo, branch := range branches {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, lookWait)
+			defer cancel()
+			if commit, err := p.pub.Tagged(ctx, repo, branch, name); err == nil && commit != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				out[repo] = conflict("tags are not moved: take another name with --tag", "tag %q is on commit %s of %s already", name, short(commit), repo)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // no look fails
 	return out
 }
 
